@@ -1,0 +1,47 @@
+# Every target sets up what it needs in .venv by itself; nothing has to be activated.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# Passed on to the demo: how long it runs before it prints its summary and ends.
+ifdef DEMO_SECONDS
+export DEMO_SECONDS
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check generate lock e2e bench fuzz
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## Make the environment .venv from requirements.lock (PYTHON=... picks the interpreter)
+	@scripts/setup $(PYTHON) $(VENV)
+
+demo: setup  ## Run a model server, the sidecar, a load and the live page (DEMO_SECONDS=N ends it)
+	@$(BIN)/inferometer demo
+
+test: setup  ## Run the tests
+	@$(BIN)/pytest -m "not e2e"
+
+check: setup  ## Lint, types, import contracts, generated files, then the tests with coverage
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/pytest -m "not e2e" --cov --cov-report=term
+
+generate: setup  ## Write the reference pages anew
+	$(BIN)/python docs/generate.py
+
+lock: setup  ## Resolve requirements.lock and tests/fuzz/requirements.lock anew
+	@scripts/lock $(BIN)
+
+e2e: setup  ## Run the tests against llm-d-inference-sim (built once, needs Go 1.26)
+	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest -m e2e
+
+bench: setup  ## Measure what the sidecar costs, next to other proxies; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+fuzz: setup  ## Fuzz the parsers for a bounded time (FUZZ_SECONDS=N for each, 60 if not given)
+	@scripts/fuzz $(BIN)

@@ -1,0 +1,1 @@
+"""What inferometer costs, measured next to other proxies: `python -m benchmarks --help`."""

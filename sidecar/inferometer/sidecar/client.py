@@ -1,0 +1,396 @@
+"""A connection of a client: heads are read, bodies handed to the exchange, one at a time.
+
+Requests that come before the answer to an earlier one wait in a bounded buffer. Every state has a
+deadline; the relay's sweep looks at them, so that no request needs a timer of its own.
+"""
+
+import asyncio
+import math
+import select
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from inferometer.sidecar.answers import answer
+from inferometer.sidecar.exchange import Exchange
+from inferometer.sidecar.heads import (
+    NO_BODY,
+    Refused,
+    RequestHead,
+    check_start,
+    find_end,
+    parse_request,
+)
+from inferometer.sidecar.upstream import (
+    READ_BYTES_MAX,
+    WRITE_BUFFER_BYTES_MAX,
+    set_socket_options,
+)
+
+if TYPE_CHECKING:
+    from inferometer.sidecar.books import Books
+
+WAITING_BYTES_MAX: Final = 64 << 10
+"""Pipelined requests that wait for their turn; then the client is no longer read."""
+LINGER_S: Final = 2.0
+"""How long a closed connection is still read, so that our last answer is not reset away."""
+TOLD_MAX: Final = 256
+"""Connections over the limit that are told so; further ones are just closed."""
+LINGER_BYTES_MAX: Final = 1 << 20
+RATE_WINDOW_S: Final = 10.0
+"""Over how long the rate of an upload is looked at."""
+HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
+
+_READ_BUFFER: Final = bytearray(READ_BYTES_MAX)
+_READ_VIEW: Final = memoryview(_READ_BUFFER)
+
+Why = Literal["limit", "head", "body", "draining"]
+
+
+class Client(asyncio.BufferedProtocol):
+    """One connection of a client."""
+
+    def __init__(self, books: "Books", clients: "set[Client]") -> None:
+        """Belong to the relay whose `books` these are, one of its `clients`."""
+        self.transport: asyncio.Transport
+        self.exchange: Exchange | None = None
+        self.deadline_s = math.inf
+        self._books = books
+        self._clients = clients
+        self._held = bytearray()
+        self._seen = 0  # bytes of `_held` that were searched for the end of the head
+        self._read_ns = 0
+        self._lingering = False
+        self._lingered_bytes = 0
+        self._writing_paused = False
+        self._reading_paused = False
+        self._window_bytes = 0
+
+    # -- connection ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection in, or turn it away."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
+        set_socket_options(self.transport)
+        self._clients.add(self)
+        excess = len(self._clients) - self._books.settings.connections_max
+        self.deadline_s = self._books.now_s() + self._books.settings.header_timeout_s
+        if excess > TOLD_MAX:
+            self.transport.abort()
+        elif excess > 0:
+            self._turn_away(503, "too many connections", "limit")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's signature)
+        """Pass it on: whoever waits for this client waits no more."""
+        self._clients.discard(self)
+        self.deadline_s = math.inf
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.client_left(time.monotonic_ns())
+
+    def eof_received(self) -> bool:
+        """Take a FIN before the answer is complete as leaving, unless the setting says otherwise.
+
+        `close()` and `shutdown()` of a client look alike, and a GPU is dear; nginx and Envoy do
+        the same.
+        """
+        exchange = self.exchange
+        if exchange is None or self._lingering:
+            return False
+        if (
+            self._books.settings.client_half_close == "serve"
+            and exchange.request_done
+            and not exchange.is_tunnel
+            and self.transport.can_write_eof()
+        ):
+            return True
+        self.exchange = None
+        exchange.client_left(time.monotonic_ns())
+        return False
+
+    def pause_writing(self) -> None:
+        """Stop reading the upstream: the client does not read."""
+        self._writing_paused = True
+        if self.exchange is not None:
+            self.deadline_s = self._books.now_s() + self._books.settings.client_stall_timeout_s
+            self.exchange.stalled(stalled=True)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        self._writing_paused = False
+        if self.exchange is not None:
+            if self.exchange.request_done:
+                self._await_answer()
+            else:
+                self.deadline_s = self._books.now_s() + RATE_WINDOW_S
+            self.exchange.stalled(stalled=False)
+        else:
+            self._next(self._read_ns)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  (asyncio's signature)
+        """Return the buffer that is shared by all connections."""
+        return _READ_BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read: the moment first, before anything is parsed."""
+        moment_ns = time.monotonic_ns()
+        self._read_ns = moment_ns
+        data = bytes(_READ_VIEW[:nbytes])
+        exchange = self.exchange
+        try:
+            if self._lingering:
+                self._discard(nbytes)
+            elif exchange is None:
+                self._held += data
+                self._next(moment_ns)
+            elif exchange.takes_data:
+                self._window_bytes += nbytes
+                self._held += exchange.request_data(data, moment_ns)
+                if exchange.request_done:
+                    self._await_answer()
+            else:
+                self._wait(data)
+        except Refused as refused:
+            self._refuse(refused, moment_ns)
+        except Exception:  # noqa: BLE001  (the seam: serving others goes on, and it is counted)
+            self._internal_error()
+
+    def _wait(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > WAITING_BYTES_MAX:
+            self.reading(on=False)
+
+    def _discard(self, nbytes: int) -> None:
+        self._lingered_bytes += nbytes
+        if self._lingered_bytes > LINGER_BYTES_MAX:
+            self.transport.abort()
+
+    def reading(self, *, on: bool) -> None:
+        """Stop or go on reading this client."""
+        if on == self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = not on
+            if on:
+                self._window_bytes = 0
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def _next(self, moment_ns: int) -> None:
+        """Start the next request, if its head is complete."""
+        if self.exchange is not None or self._lingering or self._writing_paused or not self._held:
+            return
+        if self._held.startswith(b"\r\n") and not self._seen:
+            del self._held[:2]  # one empty line before a request line is ignored (RFC 9112, 2.2)
+        if self._is_http2():
+            return
+        end = find_end(self._held, self._seen)
+        if end < 0:
+            check_start(self._held)
+            if not self._seen:
+                self.deadline_s = self._books.now_s() + self._books.settings.header_timeout_s
+            self._seen = len(self._held)
+            return
+        head = parse_request(bytes(self._held[:end]))
+        del self._held[:end]
+        self._start(head, moment_ns)
+
+    def _is_http2(self) -> bool:
+        """Tunnel HTTP/2 with prior knowledge, or refuse it; True while it is or may become so."""
+        if not self._held.startswith(HTTP2_PREFACE[: len(self._held)]):
+            return False
+        if len(self._held) < len(HTTP2_PREFACE):
+            soon_s = self._books.now_s() + self._books.settings.header_timeout_s
+            self.deadline_s = min(self.deadline_s, soon_s)
+            return True
+        if self._books.settings.http2 == "refuse":
+            raise Refused(505, "http/2 is refused by setting")
+        preface = bytes(self._held)
+        self._held.clear()
+        head = RequestHead(
+            method=b"PRI",
+            target=b"*",
+            minor=1,
+            fields=(),
+            framing=NO_BODY,
+            keep_alive=False,
+            expects=False,
+            websocket=False,
+            forward=preface,
+        )
+        self._start(head, self._read_ns)
+        return True
+
+    def _start(self, head: RequestHead, moment_ns: int) -> None:
+        self._seen = 0
+        exchange = Exchange(self._books, self, head)
+        self.exchange = exchange
+        exchange.start(moment_ns)
+        if not exchange.request_done:
+            self._window_bytes = 0
+            self.deadline_s = self._books.now_s() + RATE_WINDOW_S
+            if self._held:
+                body = bytes(self._held)
+                self._held = bytearray(exchange.request_data(body, moment_ns))
+        if exchange.request_done:
+            self._await_answer()
+        if len(self._held) > WAITING_BYTES_MAX:
+            self.reading(on=False)
+
+    def _await_answer(self) -> None:
+        limits = (
+            self._books.settings.first_byte_timeout_s,
+            self._books.settings.upstream_idle_timeout_s,
+        )
+        self.deadline_s = 0.0 if any(limits) else math.inf
+
+    # -- what the exchange asks for --------------------------------------------------------------
+
+    def exchange_over(self, *, keep: bool) -> None:
+        """Read the next request, or close when all is written."""
+        self.exchange = None
+        if not keep:
+            self._linger()
+            return
+        self.deadline_s = self._books.now_s() + self._books.settings.client_idle_timeout_s
+        self.reading(on=True)
+        if self._held:
+            try:
+                self._next(self._read_ns)
+            except Refused as refused:
+                self._refuse(refused, self._read_ns)
+
+    def take_waiting(self) -> bytes:
+        """Return what came before the answer that made this connection a tunnel."""
+        waiting = bytes(self._held)
+        self._held.clear()
+        return waiting
+
+    def close_with(self, raw: bytes) -> None:
+        """Send a last answer of our own, then close."""
+        self.exchange = None
+        self.transport.write(raw)
+        self._linger()
+
+    def cut_short(self, *, reset: bool) -> None:
+        """Send what was relayed, then close so that the answer can't look complete.
+
+        Where closing is what ends an answer, the close must be a reset.
+        """
+        self.exchange = None
+        sock = self.transport.get_extra_info("socket")
+        if reset and sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.exchange = None
+        self.transport.abort()
+
+    # -- refusals and deadlines ------------------------------------------------------------------
+
+    def _refuse(self, refused: Refused, moment_ns: int) -> None:
+        exchange = self.exchange
+        if exchange is not None:
+            self._books.refused["body"] += 1
+            exchange.fail("client_bad", refused.status, refused.reason)
+            return
+        self._books.record_refusal("client_bad", refused.status, moment_ns)
+        self._turn_away(refused.status, refused.reason, "head")
+
+    def _turn_away(self, status: int, reason: str, why: Why) -> None:
+        self._books.refused[why] += 1
+        self._held.clear()
+        self.close_with(answer(status, reason, number=self._books.next_number()))
+
+    def _internal_error(self) -> None:
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.internal_error()
+        else:
+            self._books.internal_errors += 1
+            self.transport.abort()
+
+    def _linger(self) -> None:
+        """Close our side, and read on for a moment, or unread bytes would reset our answer away."""
+        if self.transport.is_closing():
+            return
+        self._lingering = True
+        self._held.clear()
+        self.deadline_s = self._books.now_s() + LINGER_S
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.reading(on=True)
+        self.transport.write_eof()
+
+    def idle(self) -> bool:
+        """Whether nothing is under way on this connection."""
+        return self.exchange is None and not self._held and not self._lingering
+
+    def busy(self) -> bool:
+        """Whether an exchange is under way, or its answer is not written out yet."""
+        unwritten = not self.transport.is_closing() and self.transport.get_write_buffer_size() > 0
+        return self.exchange is not None or unwritten
+
+    def finish_idle(self) -> None:
+        """Close a connection on which nothing is under way."""
+        if self.idle():
+            self.transport.close()
+
+    def look_for_leaving(self) -> None:
+        """Notice that a client left whose bytes are not read for now; the kernel knows."""
+        if not self._reading_paused or self.exchange is None:
+            return
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLRDHUP)
+        events = sum(event for _, event in poll.poll(0))
+        gone = select.POLLHUP | select.POLLERR
+        if events & gone or (events & select.POLLRDHUP and not self.eof_received()):
+            self.transport.abort()
+
+    def due(self, now_s: float) -> None:
+        """Act on a deadline that has passed."""
+        exchange = self.exchange
+        if self._lingering or exchange is None:
+            self._due_without_request()
+        elif self._writing_paused:
+            exchange.fail("client_slow", 408, "the client does not read")
+        elif exchange.request_done or exchange.is_tunnel:
+            self._check_upstream(exchange)
+        else:
+            self._check_rate(exchange, now_s)
+
+    def _due_without_request(self) -> None:
+        if self._lingering or not self._held:
+            self.transport.abort() if self._lingering else self.transport.close()
+            return
+        self._books.record_refusal("client_slow", 408, self._read_ns)
+        self._turn_away(408, "the head took too long", "head")
+
+    def _check_rate(self, exchange: Exchange, now_s: float) -> None:
+        least = self._books.settings.body_rate_min_bytes * RATE_WINDOW_S
+        upstream_s_turn = exchange.head.expects and not exchange.request_bytes
+        excused = self._reading_paused or exchange.answer_begun or upstream_s_turn
+        if excused or self._window_bytes >= least:
+            self._window_bytes = 0
+            self.deadline_s = now_s + RATE_WINDOW_S
+            return
+        self._books.refused["body"] += 1
+        exchange.fail("client_slow", 408, "the body took too long")
+
+    def _check_upstream(self, exchange: Exchange) -> None:
+        settings = self._books.settings
+        begun = exchange.answer_begun
+        limit_s = settings.upstream_idle_timeout_s if begun else settings.first_byte_timeout_s
+        silent_s = (time.monotonic_ns() - exchange.last_ns) / 1e9
+        if limit_s and silent_s > limit_s and not exchange.is_tunnel:
+            exchange.fail("upstream_timeout", 504, "the upstream was silent for too long")

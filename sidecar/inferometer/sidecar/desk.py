@@ -1,0 +1,105 @@
+"""What all watches share: the stages of measuring, and the cells that belong to no request.
+
+A stage that raises is counted here and costs the measuring of one exchange, never more.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
+
+from inferometer import log
+from inferometer.metrics.build import Registry
+from inferometer.metrics.labels import Names, code
+from inferometer.sidecar.instruments import VANTAGE, Instruments
+from inferometer.sidecar.tap import Fields, Started
+from inferometer.sidecar.verdicts import Bench
+from inferometer.stream.decode import Decoder
+from inferometer.stream.dialect import Call
+
+Stage = Literal["parser", "registry", "labels", "tracer", "logger", "tokenizer"]
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The steps that depend on outside data, each of which may fail; tests put faulty ones here."""
+
+    read_call: Callable[[Started, bytes], Call]
+    make_decoder: Callable[[Call, int, Fields], Decoder]
+    names: Names
+    bench: Bench
+
+
+class Desk:
+    """Where watches find stages and cells."""
+
+    def __init__(self, registry: Registry, stages: Stages, *, stall_s: float) -> None:
+        """Bind the cells that no request names; a gap of `stall_s` counts as a stall."""
+        self.registry = registry
+        self.stall_s = stall_s
+        self.bench = stages.bench
+        self.internal_errors: dict[str, int] = dict.fromkeys(get_args(Stage), 0)
+        self.head_delay = registry.histogram("inferometer_sidecar_overhead_seconds", "head")
+        self.dial_delay = registry.histogram("inferometer_sidecar_overhead_seconds", "dial")
+        self.chunk_delay = registry.histogram("inferometer_sidecar_overhead_seconds", "chunk")
+        self.measure_cost = registry.histogram("inferometer_sidecar_overhead_seconds", "measure")
+        self.loop_lag = registry.histogram("inferometer_sidecar_event_loop_lag_seconds")
+        self.usage_rejected = registry.counter("inferometer_sidecar_usage_rejected_total")
+        self.request_bytes = registry.counter("inferometer_body_bytes_total", VANTAGE, "request")
+        self.response_bytes = registry.counter("inferometer_body_bytes_total", VANTAGE, "response")
+        self._stages = stages
+        self._bundles: dict[tuple[str, str, str], Instruments] = {}
+
+    def stage(self, name: Stage, step: Callable[[], T]) -> T | None:
+        """Run a step that may fail; count and log a failure, and go on without its result."""
+        try:
+            return step()
+        except Exception as error:  # noqa: BLE001  (the seam that law 1 asks for)
+            self.count_error(name, error)
+            return None
+
+    def count_error(self, stage: Stage, error: Exception) -> None:
+        """Count a failure of ours; the first of a kind is logged with its trace."""
+        self.internal_errors[stage] += 1
+        try:
+            key = (stage, type(error).__name__)
+            log.once(_log, key, "measuring failed", stage=stage)
+        except Exception:  # noqa: BLE001  (a broken logger is counted, not raised)
+            self.internal_errors["logger"] += 1
+
+    def read_call(self, started: Started, body: bytes) -> Call:
+        """Return what a request asks for."""
+        return self._stages.read_call(started, body)
+
+    def make_decoder(self, call: Call, status: int, fields: Fields) -> Decoder:
+        """Return the decoder of an answer."""
+        return self._stages.make_decoder(call, status, fields)
+
+    def peek_model(self, name: str | None) -> str:
+        """Return the label of a model as of now."""
+        return self.stage("labels", lambda: self._stages.names.peek(name)) or "unknown"
+
+    def take_model(self, name: str | None, *, proven: bool) -> str:
+        """Return the label of a model for good; call it once for each request."""
+        take = self._stages.names.take
+        return self.stage("labels", lambda: take(name, proven=proven)) or "unknown"
+
+    def instruments(self, model: str, operation: str, stream: str) -> Instruments:
+        """Return the cells of these labels."""
+        key = (model, operation, stream)
+        bundle = self._bundles.get(key)
+        if bundle is None:
+            bundle = self._bundles[key] = Instruments(self.registry, *key)
+        return bundle
+
+    def count_response(self, status: int) -> None:
+        """Count a status that a client was sent."""
+        self.registry.counter("inferometer_responses_total", VANTAGE, code(status)).add()
+
+    def count_unparsed(self, dialect: str, reason: str) -> None:
+        """Count an answer of which only bytes are known."""
+        name = "inferometer_sidecar_unparsed_total"
+        self.registry.counter(name, dialect, reason).add()

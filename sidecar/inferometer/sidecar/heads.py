@@ -1,0 +1,324 @@
+"""Request and response heads: strict framing, order and bytes kept.
+
+The one idea: a head that two parsers could read as two different messages is refused, everything
+else goes on as it came. What an intermediary must take away (RFC 9110, section 7.6.1) is taken
+away, and the two fields that frame a body are written anew in their plainest form, so that the
+next parser has nothing to interpret. There is no lenient switch.
+
+Pure: bytes in, records out. The regular expressions use possessive quantifiers, so that no input
+makes them go back: the cost is linear in the size of the head.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+HEAD_BYTES_MAX: Final = 64 << 10
+"""Long tokens and agents with many headers must fit; more is 431."""
+FIELDS_MAX: Final = 200
+TARGET_BYTES_MAX: Final = 16 << 10
+LENGTH_DIGITS_MAX: Final = 18
+"""Ten digits are 10 GB; with 19 some parsers overflow."""
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+VALUE = rb"[\t\x20-\x7e\x80-\xff]"
+FIELD_LINE = re.compile(rb"(" + TOKEN + rb"++):(" + VALUE + rb"*+)\r\n")
+_BLOCK = rb"((?:" + TOKEN + rb"++:" + VALUE + rb"*+\r\n)*+)\r\n"
+_REQUEST = re.compile(rb"(" + TOKEN + rb"++) ([\x21-\x7e\x80-\xff]++) HTTP/1\.([01])\r\n" + _BLOCK)
+_RESPONSE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + VALUE + rb"*+)?\r\n" + _BLOCK)
+FIELD_BLOCK = re.compile(_BLOCK)
+BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_HOST = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]++(?:%25[0-9A-Za-z._~\-]++)?\]|[0-9A-Za-z\-._~%!$&'()*+,;=]++)(?::[0-9]{0,5})?"
+)
+_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*+)")
+_REQUEST_LINE_BEGUN = re.compile(
+    TOKEN + rb"*+(?: (?:[\x21-\x7e\x80-\xff]++(?: (?:H[^\r\n]{0,9})?)?)?)?\r?"
+)
+
+FRAMING_NAMES: Final = frozenset(
+    (b"content-length", b"transfer-encoding", b"host", b"connection", b"upgrade", b"trailer")
+)
+"""Fields that frame or route a message, and so must not stand among trailers."""
+
+_HOP_BY_HOP: Final = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    )
+)
+_LOOK_ALIKES: Final = frozenset((b"content_length", b"transfer_encoding"))
+"""Servers that turn names into variables read these as the real ones."""
+_NEVER_NAMED: Final = frozenset((b"content-length", b"host", b"transfer-encoding", b"expect"))
+"""Fields that stay although `Connection` names them: without them the message means another."""
+
+
+class Refused(Exception):  # noqa: N818  (it names the answer, not a fault of ours)
+    """A head or chunk that must not be forwarded. `status` is our answer to a client."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        """Keep the status, and a constant reason that holds nothing of the input."""
+        self.status = status
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Where a body ends: `none`, after `length` bytes, with the last chunk, or when closed."""
+
+    kind: Literal["none", "length", "chunked", "close"]
+    length: int = 0
+
+
+NO_BODY: Final = Framing("none")
+CHUNKED: Final = Framing("chunked")
+UNTIL_CLOSE: Final = Framing("close")
+CHUNKED_LINE: Final = b"Transfer-Encoding: chunked\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A valid request head. `fields` are all of the client's, `forward` is what goes upstream."""
+
+    method: bytes
+    target: bytes
+    minor: int
+    fields: Fields
+    framing: Framing
+    keep_alive: bool
+    expects: bool
+    websocket: bool
+    forward: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """A valid response head; `line` and `block` go to the client, the coding is written anew.
+
+    `framing` is the answer's own, given the request's method; `keep_alive` tells whether the
+    upstream connection can serve another request.
+    """
+
+    status: int
+    minor: int
+    fields: Fields
+    framing: Framing
+    keep_alive: bool
+    line: bytes
+    block: bytes
+
+
+@dataclass(slots=True)
+class _Control:
+    """What the fields that concern connection and framing say."""
+
+    lengths: list[bytes]
+    codings: list[bytes]
+    hosts: list[bytes]
+    named: set[bytes]
+    upgrades: list[bytes]
+    expects: bool = False
+
+
+def find_end(buffer: bytes | bytearray, start: int = 0) -> int:
+    """Return where the head ends (behind the blank line), or -1 while it is incomplete.
+
+    `start` is how many bytes were looked at before, so that a head which dribbles in costs no more
+    than one that comes at once. Raises Refused as soon as the bytes can't become a valid head: a
+    bare CR or LF, too many bytes, a target that is too long.
+    """
+    end = buffer.find(b"\r\n\r\n", max(0, start - 3), HEAD_BYTES_MAX)
+    if end >= 0:
+        return end + 4
+    line_end = buffer.find(b"\r\n", 0, HEAD_BYTES_MAX)
+    if line_end < 0 and len(buffer) > TARGET_BYTES_MAX + 64:
+        raise Refused(414, "target too long")
+    if len(buffer) >= HEAD_BYTES_MAX:
+        raise Refused(431, "head too large")
+    if BARE_LINE_END.search(buffer, max(0, start - 1)):
+        raise Refused(400, "bare line end")
+    return -1
+
+
+def check_start(buffer: bytes | bytearray) -> None:
+    """Raise Refused where an incomplete request line can't become a valid one.
+
+    So that bytes of another protocol get their 400 at once and not after the header timeout.
+    """
+    line_end = buffer.find(b"\r\n")
+    line = bytes(buffer if line_end < 0 else buffer[:line_end])
+    if not _REQUEST_LINE_BEGUN.fullmatch(line):
+        raise Refused(400, "no request line")
+
+
+def parse_request(head: bytes) -> RequestHead:
+    """Return a whole request head (blank line included), or raise Refused (400, 414, 431, 501)."""
+    found = _REQUEST.fullmatch(head)
+    if not found:
+        raise Refused(400, "malformed head")
+    method, target, minor_text, block = found.groups()
+    if len(target) > TARGET_BYTES_MAX:
+        raise Refused(414, "target too long")
+    raw_fields = FIELD_LINE.findall(block)
+    if len(raw_fields) > FIELDS_MAX:
+        raise Refused(431, "too many fields")
+    fields = tuple([(name, value.strip(b" \t")) for name, value in raw_fields])
+    control = _read_control(fields)
+    minor = 1 if minor_text == b"1" else 0
+    _check_target(method, target, control.hosts)
+    framing = _request_framing(control, minor)
+    websocket = (
+        minor == 1
+        and b"upgrade" in control.named
+        and [value.lower() for value in control.upgrades] == [b"websocket"]
+    )
+    if websocket and framing is not NO_BODY:
+        raise Refused(400, "upgrade with a body")
+    kept = _forwarded(raw_fields, control)
+    if framing is CHUNKED:
+        kept += CHUNKED_LINE
+    if websocket:
+        kept += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    return RequestHead(
+        method=method,
+        target=target,
+        minor=minor,
+        fields=fields,
+        framing=framing,
+        keep_alive=minor == 1 and b"close" not in control.named,
+        expects=control.expects and minor == 1,
+        websocket=websocket,
+        forward=b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, kept),
+    )
+
+
+def parse_response(head: bytes, method: bytes) -> ResponseHead:
+    """Return a whole response head to a request of `method`, or raise Refused (502)."""
+    found = _RESPONSE.fullmatch(head)
+    if not found:
+        raise Refused(502, "malformed response head")
+    minor_text, status_text, block = found.groups()
+    raw_fields = FIELD_LINE.findall(block)
+    if len(raw_fields) > FIELDS_MAX:
+        raise Refused(502, "too many response fields")
+    fields = tuple([(name, value.strip(b" \t")) for name, value in raw_fields])
+    status = int(status_text)
+    minor = 1 if minor_text == b"1" else 0
+    try:
+        control = _read_control(fields)
+        framing = _response_framing(control, status, method, minor)
+    except Refused as refused:
+        raise Refused(502, refused.reason) from None
+    kept = _forwarded(raw_fields, control)
+    if status == 101:  # noqa: PLR2004  (Switching Protocols)
+        kept += b"Connection: Upgrade\r\n"
+        kept += b"".join(b"Upgrade: %b\r\n" % value for value in control.upgrades)
+    return ResponseHead(
+        status=status,
+        minor=minor,
+        fields=fields,
+        framing=framing,
+        keep_alive=minor == 1 and b"close" not in control.named and framing is not UNTIL_CLOSE,
+        line=head[: head.index(b"\r\n") + 2],
+        block=kept,
+    )
+
+
+def _read_control(fields: Fields) -> _Control:
+    control = _Control([], [], [], set(), [])
+    for name, value in fields:
+        lower = name.lower()
+        if lower == b"content-length":
+            control.lengths.append(value)
+        elif lower == b"transfer-encoding":
+            control.codings.append(value)
+        elif lower == b"host":
+            control.hosts.append(value)
+        elif lower in (b"connection", b"proxy-connection"):
+            control.named.update(part.strip(b" \t").lower() for part in value.split(b","))
+        elif lower == b"upgrade":
+            control.upgrades.append(value)
+        elif lower == b"expect":
+            control.expects = control.expects or value.lower() == b"100-continue"
+        elif lower in _LOOK_ALIKES:
+            raise Refused(400, "field that looks like framing")
+    return control
+
+
+def _check_target(method: bytes, target: bytes, hosts: list[bytes]) -> None:
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+        raise Refused(400, "not exactly one valid host")
+    if method == b"CONNECT":
+        raise Refused(405, "no tunnels to elsewhere")
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
+        return
+    absolute = _ABSOLUTE.match(target)
+    if not absolute or absolute[1].lower() != hosts[0].lower():
+        raise Refused(400, "target and host differ")
+
+
+def _coding(control: _Control, minor: int) -> bool:
+    """Return whether the one transfer coding is chunked; False where there is none."""
+    if not control.codings:
+        return False
+    if control.lengths or minor == 0 or len(control.codings) > 1:
+        raise Refused(400, "ambiguous framing")
+    names = [part.strip(b" \t").lower() for part in control.codings[0].split(b",")]
+    if names == [b"chunked"]:
+        return True
+    if b"chunked" in names[:-1] or not all(re.fullmatch(TOKEN + rb"++", n) for n in names):
+        raise Refused(400, "malformed transfer coding")
+    raise Refused(501, "unknown transfer coding")
+
+
+def _length(control: _Control) -> int:
+    if len(control.lengths) > 1 or not _LENGTH.fullmatch(control.lengths[0]):
+        raise Refused(400, "malformed length")
+    return int(control.lengths[0])
+
+
+def _request_framing(control: _Control, minor: int) -> Framing:
+    if _coding(control, minor):
+        return CHUNKED
+    if control.lengths:
+        length = _length(control)
+        return Framing("length", length) if length else NO_BODY
+    return NO_BODY
+
+
+def _response_framing(control: _Control, status: int, method: bytes, minor: int) -> Framing:
+    """RFC 9112, section 6.3. Also checks the framing of answers that have no body."""
+    chunked = _coding(control, minor)
+    length = _length(control) if control.lengths else None
+    if method == b"HEAD" or status < 200 or status in (204, 304):  # noqa: PLR2004
+        return NO_BODY
+    if chunked:
+        return CHUNKED
+    if length is None:
+        return UNTIL_CLOSE
+    return Framing("length", length) if length else NO_BODY
+
+
+def _forwarded(raw_fields: list[tuple[bytes, bytes]], control: _Control) -> bytes:
+    """Return the end-to-end field lines in their order, a length in its plainest spelling.
+
+    The transfer coding belongs to one hop: whoever sends the head writes `CHUNKED_LINE` anew.
+    """
+    dropped = _HOP_BY_HOP | (control.named - _NEVER_NAMED)
+    lines = []
+    for name, raw in raw_fields:
+        lower = name.lower()
+        if lower == b"content-length":
+            lines.append(b"%b: %b\r\n" % (name, raw.strip(b" \t")))
+        elif lower not in dropped:
+            lines.append(b"%b:%b\r\n" % (name, raw))
+    return b"".join(lines)

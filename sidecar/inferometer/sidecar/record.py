@@ -1,0 +1,76 @@
+"""A finished request, written into the cells that share its labels."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from inferometer.metrics.cells import Exemplar
+from inferometer.sidecar.instruments import Instruments
+from inferometer.stream.dialect import Call
+from inferometer.stream.events import Finished, Reported
+from inferometer.stream.outcome import censored_s, result, unanswered
+from inferometer.stream.summary import Summary
+
+_ENGINES: Final = {
+    "tgi": "tgi",
+    "triton": "triton",
+    "ollama": "ollama",
+    "llamacpp": "llamacpp",
+    "torchserve": "torchserve",
+    "tfserving": "tfserving",
+}
+"""Dialects that one engine alone speaks; of the others, who it is cannot be told from an answer."""
+
+
+def count_times(
+    bound: Instruments, summary: Summary, call: Call, exemplar: Exemplar | None
+) -> None:
+    """Count durations, waits and gaps."""
+    bound.duration(result(summary.outcome)).add(summary.duration_s, 1, exemplar)
+    if summary.read_s is not None:
+        bound.request_read.add(summary.read_s)
+    if summary.ttfb_s is not None:
+        bound.first_byte.add(summary.ttfb_s, 1, exemplar)
+    reason = unanswered(summary, call)
+    if reason is not None:
+        bound.no_first_token(reason).add()
+        wait_s = censored_s(summary, call)
+        if wait_s is not None:
+            bound.censored.add(wait_s)
+    if summary.longest_gap_s is not None:
+        bound.longest_gap.add(summary.longest_gap_s, 1, exemplar)
+    if summary.stalls:
+        bound.stalls.add(summary.stalls, exemplar)
+    if summary.tpot_s is not None:
+        bound.per_output_token.add(summary.tpot_s, 1, exemplar)
+    if summary.weights is not None:
+        cell = bound.inter_token(summary.weights)
+        for gap_s, tokens in summary.token_gaps():
+            cell.add(gap_s, tokens)
+
+
+def count_tokens(bound: Instruments, summary: Summary, *, answered: bool) -> None:
+    """Count tokens where they are known, and how they are known."""
+    if summary.input_tokens is not None:
+        bound.input_tokens.add(summary.input_tokens)
+        bound.tokens("input", summary.input_source).add(summary.input_tokens)
+    if summary.output_tokens is not None:
+        bound.output_tokens.add(summary.output_tokens)
+        bound.tokens("output", summary.output_source).add(summary.output_tokens)
+    if answered:
+        bound.usage_requests(summary.output_source).add()
+    for name, tokens in (
+        ("inferometer_cached_input_tokens_total", summary.cached_input_tokens),
+        ("inferometer_reasoning_output_tokens_total", summary.reasoning_output_tokens),
+    ):
+        if tokens is not None:
+            bound.of_model(name).add(tokens)
+
+
+def count_said(bound: Instruments, dialect: str, said: Iterable[Finished | Reported]) -> None:
+    """Count why generation stopped, and what the engine reports of itself."""
+    engine = _ENGINES.get(dialect, "unknown")
+    for event in said:
+        if isinstance(event, Finished):
+            bound.of_model("inferometer_finish_reasons_total", event.reason).add()
+        else:
+            bound.reported(engine, event.phase).add(event.seconds)

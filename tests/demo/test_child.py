@@ -1,0 +1,105 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from inferometer.demo.child import Child
+from inferometer.errors import WorldError
+from support.sidecar import wait_until
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose modules children can run."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield tmp_path
+
+
+def child(modules: Path, code: str, *words: str) -> Child:
+    (modules / "played.py").write_text(textwrap.dedent(code))
+    return Child("played", "played", *words, messages=modules)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_a_child_says_its_lines_and_is_ended(modules: Path) -> None:
+    made = child(
+        modules, "import sys, time\nprint(sys.argv[1:], flush=True)\ntime.sleep(60)", "a", "b"
+    )
+    assert made.line(10) == "['a', 'b']"
+    assert made.running
+    made.stop()
+    assert not made.running
+
+
+def test_a_child_that_fails_is_told_with_its_last_words(modules: Path) -> None:
+    made = child(modules, "raise SystemExit('the port is taken')")
+    with pytest.raises(WorldError, match="the demo's played ended") as caught:
+        made.line(10)
+    assert caught.value.hint == "the port is taken"
+    made.stop()
+
+
+def test_a_child_that_says_nothing_is_waited_for_within_a_bound(modules: Path) -> None:
+    made = child(modules, "import time\ntime.sleep(60)")
+    with pytest.raises(WorldError, match="said nothing within 0.2 s"):
+        made.line(0.2)
+    made.stop()
+
+
+def test_a_child_that_ignores_the_wish_to_end_is_killed(modules: Path) -> None:
+    code = """
+        import signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("deaf", flush=True)
+        time.sleep(60)
+    """
+    made = child(modules, code)
+    assert made.line(10) == "deaf"
+    made.stop(wait_s=0.2)
+    assert not made.running
+
+
+def test_a_child_dies_with_its_parent_even_if_that_is_killed(modules: Path) -> None:
+    (modules / "sleeper.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(60)")
+    (modules / "parent.py").write_text(
+        textwrap.dedent("""
+            import pathlib, sys, time
+            from inferometer.demo.child import Child
+            made = Child("sleeper", "sleeper", messages=pathlib.Path(sys.argv[1]))
+            made.line(10)
+            print(made.pid, flush=True)
+            time.sleep(60)
+        """)
+    )
+    command = [sys.executable, "-m", "parent", str(modules)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert alive(pid)
+        parent.send_signal(signal.SIGKILL)
+    wait_until(lambda: not alive(pid), what="the child outlives its parent")
+
+
+def test_a_child_whose_parent_is_gone_already_does_not_start() -> None:
+    code = (
+        "from inferometer.demo.child import die_with_parent; die_with_parent(1 << 30); print('on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_with_its_parent_a_child_goes_on() -> None:
+    code = f"from inferometer.demo.child import die_with_parent; die_with_parent({os.getpid()}); print('on')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "on\n"

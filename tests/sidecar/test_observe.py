@@ -1,0 +1,369 @@
+"""The measuring plane by itself, on marks with made-up moments."""
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from inferometer.metrics import exposition
+from inferometer.metrics.build import Registry
+from inferometer.sidecar.cli import make_stages
+from inferometer.sidecar.desk import Stages
+from inferometer.sidecar.observe import Observer
+from inferometer.sidecar.settings import Settings
+from inferometer.sidecar.tap import (
+    Answered,
+    Cause,
+    Delay,
+    Finish,
+    Lag,
+    Mark,
+    RequestBody,
+    RequestEnd,
+    Ring,
+    Sent,
+    Stall,
+    Started,
+    Tapped,
+    Upgraded,
+)
+from inferometer.slo import spec
+from inferometer.stream.dialect import Call
+from support.samples import Samples
+
+MS = 1_000_000
+SSE = ((b"Content-Type", b"text/event-stream"),)
+JSON = ((b"Content-Type", b"application/json"),)
+ASK = b'{"model":"m","stream":true,"messages":[]}'
+TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+SLO = """
+apiVersion: inferometer/v1
+kind: SLO
+metadata: {name: chat}
+classes:
+  - name: gold
+    match: {tenant: [gold]}
+    objective: 90
+    good: {e2e: 9s}
+  - name: fast
+    match: {stream: true}
+    objective: 99
+    good: {ttft: 100ms, itl: {within: 50ms, share: 50, max: 200ms}}
+"""
+
+
+def chunk(text: str, *, finish: str = "null") -> bytes:
+    delta = f'{{"content":"{text}"}}' if text else "{}"
+    choice = f'{{"index":0,"delta":{delta},"finish_reason":{finish}}}'
+    return f'data: {{"choices":[{choice}]}}\n\n'.encode()
+
+
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass
+class Plane:
+    stages: Stages | None = None
+    ring: Ring = field(default_factory=Ring)
+    registry: Registry = field(default_factory=Registry)
+    settings: Settings = field(default_factory=lambda: Settings(tenant_header="X-Tenant"))
+
+    def __post_init__(self) -> None:
+        stages = self.stages or make_stages(self.registry, self.settings)
+        self.observer = Observer(self.ring, self.registry, stages)
+
+    def promise(self, folder: Path, text: str = SLO) -> None:
+        path = folder / "slo.yaml"
+        path.write_text(text)
+        self.observer.desk.bench.replace(spec.load([path]))
+
+    def begin(self, *, ask: bytes = ASK, target: bytes = b"/v1/chat/completions") -> Tapped:
+        tapped = self.ring.admit()
+        assert tapped is not None
+        fields = (*JSON, (b"traceparent", TRACE))
+        self.ring.mark(tapped, 0, Started(1.5, b"POST", target, fields))
+        self.ring.offer(tapped, 0, RequestBody(ask), len(ask))
+        self.ring.mark(tapped, 2 * MS, RequestEnd(len(ask)))
+        self.ring.mark(tapped, 3 * MS, Sent(1 * MS))
+        return tapped
+
+    def say(self, tapped: Tapped, *marks: tuple[int, Mark]) -> None:
+        for at_ms, mark in marks:
+            size = len(mark) if isinstance(mark, bytes) else 0
+            self.ring.offer(tapped, at_ms * MS, mark, size)
+
+    def end(self, tapped: Tapped, at_ms: int, cause: Cause = "complete", status: int = 200) -> None:
+        self.ring.mark(tapped, at_ms * MS, Finish(cause, status, len(ASK), 99, tapped.lost))
+        self.tick(at_ms + 1000)
+
+    def tick(self, at_ms: int) -> None:
+        self.observer.tick(at_ms * MS)
+
+    def samples(self) -> Samples:
+        page = b"".join(exposition.write(self.registry, openmetrics=False))
+        return Samples(page.decode())
+
+    def verdicts(self, slo: str) -> dict[tuple[str, str], float]:
+        found = self.samples().find("inferometer_slo_requests_total", slo=slo)
+        return {(one["verdict"], one["reason"]): n for one, n in found if n}
+
+
+def stream(plane: Plane, *, first_ms: int = 50) -> Tapped:
+    tapped = plane.begin()
+    plane.ring.mark(tapped, 10 * MS, Answered(200, SSE))
+    plane.say(
+        tapped,
+        (20, chunk("")),
+        (first_ms, chunk("a")),
+        (first_ms + 30, chunk("b")),
+        (first_ms + 70, chunk("c", finish='"stop"')),
+        (first_ms + 80, USAGE + DONE),
+    )
+    return tapped
+
+
+def test_a_stream_is_measured_by_the_moments_of_its_bytes() -> None:
+    plane = Plane()
+    plane.end(stream(plane), 200)
+    got = plane.samples()
+    labels = {"model": "m", "operation": "chat", "stream": "true"}
+    assert got.value("gen_ai_server_time_to_first_token_seconds_sum", **labels) == 0.05
+    assert got.value("inferometer_time_to_first_byte_seconds_sum", **labels) == 0.02
+    assert got.value("inferometer_time_to_first_output_seconds_sum", **labels) == 0.05
+    assert got.value("inferometer_inter_chunk_latency_seconds_count", **labels) == 2
+    itl = "inferometer_inter_token_latency_seconds"
+    assert got.value(f"{itl}_count", weights="exact", **labels) is None
+    assert got.value(f"{itl}_sum", weights="uniform", **labels) == pytest.approx(0.07)
+    tpot = got.value("gen_ai_server_time_per_output_token_seconds_sum", **labels)
+    assert tpot == pytest.approx(0.035)
+    duration = got.value("gen_ai_server_request_duration_seconds_sum", result="ok", **labels)
+    assert duration == pytest.approx(0.12)
+    assert got.value("inferometer_requests_total", outcome="success", **labels) == 1
+    assert got.value("inferometer_tokens_total", direction="output", usage_source="server") == 3
+    assert got.value("inferometer_tokens_total", direction="input", usage_source="server") == 7
+    assert got.value("inferometer_finish_reasons_total", finish="stop") == 1
+    assert got.value("inferometer_request_read_seconds_sum", model="m") == 0.002
+    head = got.value("inferometer_sidecar_overhead_seconds_sum", stage="head")
+    assert head == pytest.approx(0.002)
+    assert got.value("inferometer_responses_total", code="200") == 1
+
+
+def test_an_exemplar_shows_the_trace_of_the_request() -> None:
+    plane = Plane()
+    plane.end(stream(plane), 200)
+    page = b"".join(exposition.write(plane.registry, openmetrics=True)).decode()
+    assert '# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736",span_id="00f067aa0ba902b7"}' in page
+
+
+def test_every_verdict_series_exists_from_the_start(tmp_path: Path) -> None:
+    plane = Plane()
+    plane.promise(tmp_path)
+    found = plane.samples().find("inferometer_slo_requests_total", slo="chat-fast")
+    assert len(found) == 13
+    assert {value for _, value in found} == {0}
+    assert plane.samples().value("inferometer_slo_objective_ratio", slo="chat-fast") == 0.99
+    threshold = "inferometer_slo_threshold_seconds"
+    assert plane.samples().value(threshold, slo="chat-fast", objective="gap") == 0.2
+
+
+def test_a_good_stream_is_good_once(tmp_path: Path) -> None:
+    plane = Plane()
+    plane.promise(tmp_path)
+    plane.end(stream(plane), 200)
+    assert plane.verdicts("chat-fast") == {("good", "none"): 1}
+
+
+def test_a_stream_that_hangs_is_bad_at_its_deadline_and_never_revised(tmp_path: Path) -> None:
+    plane = Plane()
+    plane.promise(tmp_path)
+    tapped = plane.begin()
+    plane.tick(90)
+    assert plane.verdicts("chat-fast") == {}
+    plane.tick(400)
+    assert plane.verdicts("chat-fast") == {("bad", "ttft"): 1}
+    assert plane.samples().value("inferometer_waiting_over_slo", slo="chat-fast") == 1
+    plane.end(tapped, 500, "client_left", 0)
+    plane.tick(2000)
+    assert plane.verdicts("chat-fast") == {("bad", "ttft"): 1}
+    assert plane.samples().value("inferometer_waiting_over_slo", slo="chat-fast") == 0
+
+
+def test_a_silence_inside_a_stream_is_bad_before_it_ends(tmp_path: Path) -> None:
+    plane = Plane()
+    plane.promise(tmp_path)
+    tapped = plane.begin()
+    plane.ring.mark(tapped, 10 * MS, Answered(200, SSE))
+    plane.say(tapped, (50, chunk("a")))
+    plane.tick(100)
+    assert plane.verdicts("chat-fast") == {}
+    plane.tick(900)
+    assert plane.verdicts("chat-fast") == {("bad", "gap"): 1}
+
+
+def test_a_silence_while_the_client_does_not_read_is_not_the_servers(tmp_path: Path) -> None:
+    plane = Plane()
+    plane.promise(tmp_path)
+    tapped = plane.begin()
+    plane.ring.mark(tapped, 10 * MS, Answered(200, SSE))
+    plane.say(tapped, (50, chunk("a")))
+    plane.tick(60)
+    tapped.paused = True
+    plane.tick(900)
+    tapped.paused = False
+    plane.say(tapped, (900, Stall(840 * MS)), (910, chunk("b", finish='"stop"') + DONE))
+    plane.end(tapped, 910)
+    assert plane.verdicts("chat-fast").get(("bad", "gap")) is None
+    stall = plane.samples().value("inferometer_client_stall_seconds_total", model="m")
+    assert stall == pytest.approx(0.84)
+
+
+def test_a_silence_that_ends_with_the_stream_is_a_gap_too(tmp_path: Path) -> None:
+    plane = Plane()
+    plane.promise(tmp_path)
+    tapped = plane.begin()
+    plane.ring.mark(tapped, 10 * MS, Answered(200, SSE))
+    plane.say(tapped, (50, chunk("a")), (400, chunk("", finish='"stop"') + DONE))
+    plane.end(tapped, 400)
+    assert plane.verdicts("chat-fast") == {("bad", "gap"): 1}
+
+
+def test_a_request_that_no_class_takes_is_counted(tmp_path: Path) -> None:
+    plane = Plane()
+    plane.promise(tmp_path)
+    tapped = plane.begin(ask=b'{"model":"m"}')
+    plane.end(tapped, 10, "connect_failed", 502)
+    assert plane.samples().value("inferometer_slo_unmatched_total", document="chat") == 1
+    plane.end(plane.begin(ask=b"", target=b"/health"), 10)
+    assert plane.samples().value("inferometer_slo_unmatched_total", document="chat") == 1
+
+
+def test_the_tenant_is_matched_by_its_header_and_never_a_label(tmp_path: Path) -> None:
+    plane = Plane()
+    plane.promise(tmp_path)
+    tapped = plane.ring.admit()
+    assert tapped is not None
+    fields = (*JSON, (b"x-tenant", b"gold"))
+    plane.ring.mark(tapped, 0, Started(1.5, b"POST", b"/v1/chat/completions", fields))
+    plane.ring.mark(tapped, 0, RequestEnd(0))
+    plane.end(tapped, 10, "connect_failed", 502)
+    assert plane.verdicts("chat-gold") == {("bad", "error"): 1}
+    assert plane.verdicts("chat-fast") == {}
+
+
+def test_what_is_in_flight_is_told_by_state() -> None:
+    plane = Plane()
+    waiting, streaming = plane.begin(), plane.begin()
+    plane.ring.mark(streaming, 10 * MS, Answered(200, SSE))
+    plane.say(streaming, (50, chunk("a")))
+    plane.tick(300)
+    got = plane.samples()
+    flight = "inferometer_requests_in_flight"
+    assert got.total(flight, state="streaming") == 1
+    assert got.total(flight, state="waiting") == 1
+    age_s = got.value("inferometer_waiting_age_max_seconds")
+    assert age_s == pytest.approx(0.3)
+    plane.end(waiting, 310, "client_left", 0)
+    plane.end(streaming, 320)
+    plane.tick(5000)
+    got = plane.samples()
+    assert got.total(flight) == 0
+    assert got.value("inferometer_waiting_age_max_seconds") == 0
+
+
+def test_a_tunnel_is_counted_as_bytes_and_nothing_else() -> None:
+    plane = Plane()
+    tapped = plane.begin(ask=b"", target=b"/ws")
+    plane.ring.mark(tapped, 10 * MS, Answered(101, ()))
+    plane.ring.mark(tapped, 10 * MS, Upgraded())
+    plane.tick(300)
+    assert plane.samples().total("inferometer_requests_in_flight") == 0
+    assert tapped.muted
+    plane.end(tapped, 500, status=101)
+    got = plane.samples()
+    assert got.total("inferometer_requests_total", operation="other", outcome="success") == 1
+    assert got.total("inferometer_sidecar_unparsed_total", reason="tunnel") == 1
+    assert got.total("inferometer_body_bytes_total", direction="response") == 99
+    assert got.find("gen_ai_server_request_duration_seconds_count") == []
+
+
+def test_an_opaque_answer_is_muted_after_its_first_bytes() -> None:
+    plane = Plane()
+    tapped = plane.begin(target=b"/v1/chat/completions")
+    plane.ring.mark(tapped, 10 * MS, Answered(200, ((b"content-type", b"image/png"),)))
+    plane.say(tapped, (20, b"\x89PNG"))
+    plane.tick(25)
+    assert tapped.muted
+    plane.end(tapped, 60)
+    got = plane.samples()
+    assert got.total("inferometer_sidecar_unparsed_total", reason="type") == 1
+    assert got.total("inferometer_time_to_first_byte_seconds_sum") == 0.02
+    assert got.total("gen_ai_server_request_duration_seconds_sum") == pytest.approx(0.06)
+
+
+def test_an_opaque_answer_to_a_stream_is_unmeasured_and_never_bad_by_absence(
+    tmp_path: Path,
+) -> None:
+    plane = Plane()
+    plane.promise(tmp_path)
+    tapped = plane.begin()
+    plane.ring.mark(tapped, 10 * MS, Answered(200, ((b"content-type", b"image/png"),)))
+    plane.say(tapped, (20, b"x"))
+    plane.tick(900)
+    plane.end(tapped, 1000)
+    assert plane.verdicts("chat-fast") == {("excluded", "unmeasured"): 1}
+
+
+def test_samples_of_the_relay_reach_their_histograms() -> None:
+    plane = Plane()
+    tapped = plane.begin()
+    plane.say(tapped, (5, Delay(40_000)))
+    plane.ring.offer(Tapped(), 5, Lag(2 * MS), 0)
+    plane.tick(300)
+    got = plane.samples()
+    chunk_s = got.value("inferometer_sidecar_overhead_seconds_sum", stage="chunk")
+    assert chunk_s == pytest.approx(0.00004)
+    assert got.value("inferometer_sidecar_event_loop_lag_seconds_sum") == pytest.approx(0.002)
+
+
+def test_dropped_parts_make_a_stream_partial() -> None:
+    plane = Plane(ring=Ring(entries_max=2))
+    tapped = stream(plane)
+    plane.end(tapped, 300)
+    got = plane.samples()
+    assert plane.ring.dropped > 0
+    assert got.total("inferometer_requests_total", outcome="success") == 1
+    assert got.find("gen_ai_server_time_per_output_token_seconds_count") == []
+
+
+class _BrokenError(Exception):
+    pass
+
+
+def _break(*_: object, **__: object) -> Call:
+    raise _BrokenError
+
+
+@pytest.mark.req("FO-01")
+def test_a_stage_that_raises_costs_only_the_measuring_of_its_exchange() -> None:
+    registry = Registry()
+    stages = dataclasses.replace(make_stages(registry, Settings()), read_call=_break)
+    plane = Plane(stages=stages, registry=registry)
+    plane.end(stream(plane), 300)
+    assert plane.observer.desk.internal_errors["parser"] == 1
+    assert plane.samples().total("inferometer_requests_total", outcome="success") == 1
+
+
+def test_an_observer_on_its_thread_drains_the_ring_and_stops() -> None:
+    plane = Plane()
+    plane.observer.start()
+    tapped = stream(plane)
+    plane.ring.mark(tapped, 200 * MS, Finish("complete", 200, 1, 1, lost=False))
+    until_s = time.monotonic() + 10
+    while len(plane.ring) and time.monotonic() < until_s:
+        time.sleep(0.01)
+    plane.observer.stop()
+    assert plane.samples().total("inferometer_requests_total", outcome="success") == 1

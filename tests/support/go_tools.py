@@ -1,0 +1,84 @@
+"""Tools that tests build from pinned Go modules, kept in a cache outside the tree.
+
+The module files are in tests/e2e/tools/<group>/; the binary's folder is keyed on its go.sum, so a
+new version is a new folder. Building takes minutes, so it happens only where the environment says
+INFEROMETER_BUILD_TOOLS=1 (as `make e2e` does); elsewhere a cached binary is used, or the test is
+skipped and names the tool.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+TOOLS: Final = Path(__file__).parents[1] / "e2e" / "tools"
+BUILD_WAIT_S: Final = 1500.0
+
+
+@dataclass(frozen=True, slots=True)
+class GoTool:
+    """A main package, the group whose go.mod pins it, and the oldest Go that compiles it."""
+
+    group: str
+    package: str
+    go: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """The name of the binary."""
+        return self.package.rpartition("/")[2]
+
+
+def cache() -> Path:
+    """Return the folder of all built tools."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base, "inferometer", "tools")
+
+
+def binary(tool: GoTool) -> Path:
+    """Return the built tool; builds it where that is asked for, else skips the test."""
+    key = hashlib.sha256((TOOLS / tool.group / "go.sum").read_bytes()).hexdigest()[:16]
+    path = cache() / f"{tool.group}-{key}" / tool.name
+    if path.exists():
+        return path
+    if os.environ.get("INFEROMETER_BUILD_TOOLS") != "1":
+        pytest.skip(f"{tool.name} is not built: make e2e")
+    if not _go_is_new_enough(tool):
+        pytest.skip(f"{tool.name} needs Go {tool.go[0]}.{tool.go[1]} or newer")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Path(path.parent, "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released with the file; two runs build once
+        if not path.exists():
+            _build(tool, path)
+    return path
+
+
+def _go_is_new_enough(tool: GoTool) -> bool:
+    go = shutil.which("go")
+    if go is None:
+        return False
+    text = subprocess.run(
+        [go, "env", "GOVERSION"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    major, minor = text.strip().removeprefix("go").split(".")[:2]
+    return (int(major), int(minor.partition("rc")[0])) >= tool.go
+
+
+def _build(tool: GoTool, path: Path) -> None:
+    """Compile into a file beside `path`, then rename: a path that exists is a whole binary."""
+    parts = path.with_suffix(".partial")
+    flags = ["-mod=readonly", "-p", "2", "-trimpath", "-ldflags", "-s -w"]
+    subprocess.run(
+        ["go", "build", *flags, "-o", parts, tool.package],
+        cwd=TOOLS / tool.group,
+        env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"},
+        check=True,
+        timeout=BUILD_WAIT_S,
+    )
+    parts.rename(path)

@@ -1,0 +1,73 @@
+"""A judge and summaries for tests of verdicts; moments are milliseconds after the request head."""
+
+from array import array
+from dataclasses import replace
+from decimal import Decimal
+
+from inferometer.errors import Place
+from inferometer.slo.document import Class, Good, Match
+from inferometer.slo.verdict import Judge
+from inferometer.stream.summary import Summary
+
+MS = 1_000_000
+T0 = 5_000 * MS
+
+
+def slo(good: Good) -> Class:
+    return Class(
+        name="c",
+        id="d-c",
+        place=Place("x"),
+        match=Match(),
+        objective=Decimal(99),
+        good=good,
+        weight="request",
+        weight_place=Place("x"),
+        slice=None,
+        headers=None,
+    )
+
+
+def judge(good: Good, *, stream: bool | None = True) -> Judge:
+    return Judge(slo(good), t0_ns=T0, stream=stream)
+
+
+DONE = Summary(
+    outcome="success",
+    streamed=True,
+    measured=True,
+    t0_ns=T0,
+    t_body_ns=T0,
+    t_byte_ns=T0 + 50 * MS,
+    t_first_ns=T0 + 50 * MS,
+    t_visible_ns=T0 + 50 * MS,
+    t_last_ns=T0 + 250 * MS,
+    t_end_ns=T0 + 250 * MS,
+    input_tokens=10,
+    input_source="server",
+    cached_input_tokens=None,
+    reasoning_output_tokens=None,
+    output_tokens=5,
+    output_source="server",
+    choices=1,
+    gaps_s=array("f", [0.05] * 4),
+    gap_tokens=array("I", [1] * 4),
+    gaps_dropped=0,
+    longest_gap_s=0.05,
+    client_stall_s=0.0,
+)
+EMPTY = replace(
+    DONE,
+    t_first_ns=None,
+    t_visible_ns=None,
+    t_last_ns=None,
+    gaps_s=array("f"),
+    gap_tokens=array("I"),
+    longest_gap_s=None,
+    output_tokens=0,
+)
+WHOLE = replace(EMPTY, streamed=False, output_tokens=5)
+
+
+def at(ms: float) -> int:
+    return T0 + round(ms * MS)

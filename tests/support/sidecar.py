@@ -1,0 +1,254 @@
+"""The sidecar as a child process, started as a user starts it and judged by what it does.
+
+A context manager: on entry it is ready, on exit it must end by SIGTERM with code 0 and within the
+grace; anything it wrote to stderr is kept, so that a failing test shows it.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from support.client import Answer, Wire
+from support.samples import Samples
+from support.script import request
+
+READY_WAIT_S: Final = 20.0
+EXIT_WAIT_S: Final = 20.0
+EVENT_WAIT_S: Final = 10.0
+_POLL_S: Final = 0.02
+_SETTLE_S: Final = 0.06
+"""Longer than the measuring plane needs at the interval that `QUICK` sets."""
+PROGRAM: Final = (sys.executable, "-m", "inferometer.cli", "sidecar")
+QUICK: Final = ("--measure-interval-s", "0.02")
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(
+    condition: Callable[[], bool], *, wait_s: float = EVENT_WAIT_S, what: str = ""
+) -> None:
+    """Look at a condition until it holds, within a bound."""
+    end_s = time.monotonic() + wait_s
+    while not condition():
+        assert time.monotonic() < end_s, f"not within {wait_s} s: {what or condition}"
+        time.sleep(_POLL_S)
+
+
+class Sidecar:
+    """One running sidecar in front of `upstream`.
+
+    `flags` are added to the command line, `environ` to the environment. `program` is the command
+    itself, where it is not the usual one. A test that ends the process itself looks at `wait_exit`.
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        *flags: str,
+        environ: Mapping[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        self.port = free_port()
+        self.admin_port = free_port()
+        own = ["--listen", f"127.0.0.1:{self.port}"] if "--listen" not in flags else []
+        admin = ["--admin", f"127.0.0.1:{self.admin_port}"]
+        self.argv = [*program, *own, *admin, "--upstream", upstream, *QUICK, *flags]
+        self._environ = {**os.environ, **(environ or {})}
+        self._files = contextlib.ExitStack()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where clients connect."""
+        return ("127.0.0.1", self.port)
+
+    @property
+    def admin(self) -> tuple[str, int]:
+        """Where `/metrics`, `/healthz` and `/readyz` are."""
+        return ("127.0.0.1", self.admin_port)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.process.pid
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to stderr so far."""
+        return self.log.read_text(encoding="utf-8", errors="backslashreplace")
+
+    def spawn(self) -> None:
+        """Start the process without waiting for anything."""
+        folder = self._files.enter_context(tempfile.TemporaryDirectory(prefix="sidecar-"))
+        self.log = Path(folder, "stderr.log")
+        log = self._files.enter_context(self.log.open("wb"))
+        self.process = subprocess.Popen(
+            self.argv,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+
+    def __enter__(self) -> Self:
+        self.spawn()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        try:
+            if self.process.poll() is None and error is None:
+                self.terminate()
+                code = self.wait_exit()
+                assert code == 0, f"exit code {code}:\n{self.stderr}"
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the process by force if it is still there, and forget its files."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(EXIT_WAIT_S)
+        self._files.close()
+
+    def wait_ready(self, *, wait_s: float = READY_WAIT_S) -> None:
+        """Wait until readiness is true; a process that ended before is a failure at once."""
+
+        def ready() -> bool:
+            code = self.process.poll()
+            assert code is None, f"ended with {code} at the start:\n{self.stderr}"
+            return self.health("/readyz") == 200
+
+        wait_until(ready, wait_s=wait_s, what=f"ready: {self.stderr}")
+
+    def health(self, path: str) -> int | None:
+        """Return the status of an admin path, None where nobody answers."""
+        try:
+            return self.admin_get(path).status
+        except OSError:
+            return None
+
+    def admin_get(self, path: str, *fields: tuple[str, str], timeout_s: float = 10.0) -> Answer:
+        """Ask the admin port."""
+        with Wire(self.admin, timeout_s=timeout_s) as wire:
+            return wire.ask(request("GET", path, *fields, ("Connection", "close")))
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process."""
+        self.process.send_signal(number)
+
+    def terminate(self) -> float:
+        """Send SIGTERM; return the moment in seconds (monotonic)."""
+        self.signal(signal.SIGTERM)
+        return time.monotonic()
+
+    def wait_exit(self, *, wait_s: float = EXIT_WAIT_S) -> int:
+        """Return the exit code as soon as there is one."""
+        return self.process.wait(wait_s)
+
+    def scrape(self) -> Samples:
+        """Read `/metrics` once."""
+        answer = self.admin_get("/metrics")
+        assert answer.status == 200, (answer.head.raw, answer.body[:500])
+        assert answer.end == "complete"
+        return Samples(answer.body.decode("utf-8"))
+
+    def wait_samples(
+        self, condition: Callable[[Samples], bool], *, wait_s: float = EVENT_WAIT_S
+    ) -> Samples:
+        """Scrape until the condition holds (the measuring plane is some 50 ms behind)."""
+        end_s = time.monotonic() + wait_s
+        while True:
+            samples = self.scrape()
+            if condition(samples):
+                return samples
+            assert time.monotonic() < end_s, f"not within {wait_s} s:\n{requests_of(samples)}"
+            time.sleep(_POLL_S)
+
+    def settle(self, *, wait_s: float = EVENT_WAIT_S) -> Samples:
+        """Scrape until nothing more is counted: the page of a sidecar that has nothing to do."""
+        end_s = time.monotonic() + wait_s
+        before = self.scrape()
+        while True:
+            time.sleep(_SETTLE_S)
+            samples = self.scrape()
+            if samples.find("inferometer_requests_total") == before.find(
+                "inferometer_requests_total"
+            ):
+                return samples
+            before = samples
+            assert time.monotonic() < end_s, f"not at rest within {wait_s} s"
+
+    def wire(self, *, timeout_s: float = 10.0, receive_buffer_bytes: int | None = None) -> Wire:
+        """Connect as a client."""
+        return Wire(self.address, timeout_s=timeout_s, receive_buffer_bytes=receive_buffer_bytes)
+
+
+def faulty_sidecar(upstream: str, fault: str, *flags: str) -> Sidecar:
+    """Return a sidecar that is broken in the way that `support.faulty` describes."""
+    program = [sys.executable, "-m", "support.faulty", fault]
+    tests = str(Path(__file__).parent.parent)
+    path = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return Sidecar(upstream, *flags, program=program, environ={"PYTHONPATH": path})
+
+
+def requests_of(samples: Samples) -> str:
+    """Return the lines of a page that say how requests ended, for messages."""
+    names = ("inferometer_requests_total", "inferometer_requests_in_flight")
+    return "\n".join(line for line in samples.text.splitlines() if line.startswith(names))
+
+
+class Outcomes:
+    """How many requests ended in which way since this was made."""
+
+    def __init__(self, sidecar: Sidecar) -> None:
+        self._sidecar = sidecar
+        self._before = self._read(sidecar.settle())
+
+    @staticmethod
+    def _read(samples: Samples) -> dict[str, float]:
+        counts: dict[str, float] = {}
+        for labels, value in samples.find("inferometer_requests_total"):
+            counts[labels["outcome"]] = counts.get(labels["outcome"], 0.0) + value
+        return counts
+
+    def since(self, samples: Samples) -> dict[str, float]:
+        """Return the outcomes that were counted since, without those that were not."""
+        now = self._read(samples)
+        changes = {k: v - self._before.get(k, 0.0) for k, v in now.items()}
+        return {k: v for k, v in changes.items() if v}
+
+    def wait(self, expected: Mapping[str, float], *, wait_s: float = EVENT_WAIT_S) -> Samples:
+        """Wait until as many requests have ended, then compare how."""
+        wanted = sum(expected.values())
+
+        def enough(samples: Samples) -> bool:
+            return sum(self.since(samples).values()) >= wanted
+
+        self._sidecar.wait_samples(enough, wait_s=wait_s)
+        # A page is written in slices while measuring goes on: only the next one holds all of it.
+        samples = self._sidecar.settle()
+        assert self.since(samples) == dict(expected)
+        return samples
