@@ -46,10 +46,7 @@ def main(argv: Sequence[str]) -> int:
     asked = _parse(argv)
     if asked.gate:
         return gate.main()
-    cores = Cores.available()
-    if asked.realtime and not take_precedence():
-        print("benchmarks: --realtime needs CAP_SYS_NICE", file=sys.stderr)
-        return 2
+    cores = Cores.available(ahead=asked.ahead and take_precedence())
     bench = Bench(cores, rounds=asked.rounds, peers=tuple(asked.peers), quick=asked.quick)
     os.sched_setaffinity(0, {cores.rest})
     command = shlex.join(["python", "-m", "benchmarks", *argv])
@@ -81,15 +78,17 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--peers",
         type=_names(PEERS),
-        default=[],
-        help=f"beside nginx, comma separated, of {', '.join(PEERS)}; "
-        "`python -m benchmarks.install` fetches them",
+        default=list(PEERS),
+        help=f"beside nginx, comma separated, of {', '.join(PEERS)}; default all that "
+        "`python -m benchmarks.install` has fetched; '' for none",
     )
     parser.add_argument(
         "--quick", action="store_true", help="half as long: to see whether it works"
     )
     parser.add_argument(
-        "--realtime", action="store_true", help="go before all else, on a machine that is shared"
+        "--ahead",
+        action="store_true",
+        help="go before other work of a shared machine (root)",
     )
     parser.add_argument("--gate", action="store_true", help="only what CI refuses, under 3 minutes")
     return parser.parse_args(argv)

@@ -15,7 +15,7 @@ from benchmarks.proxies import SLOW, Proxy, Site, lineup
 from benchmarks.report import Section, Target
 from benchmarks.rounds import Bench, site
 
-STREAMS = 16
+STREAMS = 32
 INTERVAL_US = 20_000
 """strace slows every call: this load it can follow. Under a denser one events would share
 wake-ups that they do not share without strace, which flatters."""
@@ -71,7 +71,7 @@ def count(place: Site, proxy: Proxy, *, duration_ms: int = 4000) -> Calls:
         raise MissingError(message)
     load(place.cores, proxy.port, concurrency=STREAMS, duration_ms=300, tokens=10)
     output = place.folder / f"{proxy.name}.strace"
-    argv = ["taskset", "-c", str(place.cores.rest), strace, "-c", "-f", "-o", str(output)]
+    argv = [*place.cores.for_rest, strace, "-c", "-f", "-o", str(output)]
     members = list(tree(proxy.pid))
     targets = [part for pid in members for part in ("-p", str(pid))]
     tracer = subprocess.Popen([*argv, *targets], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -18,8 +18,7 @@ LOADS = ((64, 10_000), (256, 20_000))
 
 def main() -> int:
     """Measure for less than three minutes; return 0 if the gates hold, 1 if not, 2 if unknown."""
-    bench = Bench(Cores.available())
-    take_precedence()
+    bench = Bench(Cores.available(ahead=take_precedence()))
     try:
         results = [_calls(bench), *(_cpu(bench, *load) for load in LOADS)]
     except MissingError as problem:

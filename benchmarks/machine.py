@@ -17,11 +17,10 @@ def describe(cores: Cores) -> str:
             break
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     busy = os.getloadavg()[0]
-    ahead = os.sched_getscheduler(0) == os.SCHED_RR
-    realtime = "; real-time priority, since others were at work" if ahead else ""
+    ahead = "; with precedence over the other work of the machine" if cores.ahead else ""
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     return (
         f"({today}; {model}, {os.cpu_count()} cores, proxy on {cores.proxy}, the rest on "
         f"{cores.rest}; {memory_gb:.0f} GB; Linux {platform.release().split('-')[0]}; Python "
-        f"{platform.python_version()}; load average at the end {busy:.1f}{realtime})"
+        f"{platform.python_version()}; load average at the end {busy:.1f}{ahead})"
     )

@@ -36,7 +36,7 @@ def build(name: str) -> Path:
         raise MissingError(message)
     CACHE.mkdir(parents=True, exist_ok=True)
     argv = [compiler, *FLAGS, "-o", str(target), str(HERE / f"{name}.c")]
-    made = run(argv, core=Cores.available().rest, timeout_s=120)
+    made = run(argv, timeout_s=120)
     if made.returncode:
         raise MissingError(made.stderr)
     return target
@@ -96,16 +96,16 @@ def options(values: Options) -> list[str]:
 @contextmanager
 def upstream(cores: Cores, port: int, **values: str | int) -> Iterator[int]:
     """Run the scripted server on a port and yield its pid."""
-    argv = [str(build("upstream")), "--port", str(port), *options(values)]
-    with running(Command(argv, core=cores.rest)) as pid:
+    argv = [*cores.for_rest, str(build("upstream")), "--port", str(port), *options(values)]
+    with running(Command(argv)) as pid:
         wait_for_port(port, pid=pid, timeout_s=5)
         yield pid
 
 
 def load(cores: Cores, port: int, **values: str | int) -> Load:
     """Run the load against a port and return what it saw."""
-    argv = [str(build("load")), "--port", str(port), *options(values)]
-    done = run(argv, core=cores.rest, timeout_s=180)
+    argv = [*cores.for_rest, str(build("load")), "--port", str(port), *options(values)]
+    done = run(argv, timeout_s=180)
     try:
         seen: dict[str, Any] = json.loads(done.stdout)
     except ValueError:

@@ -25,12 +25,24 @@ class Cores:
 
     proxy: int = 0
     rest: int = 1
+    ahead: bool = False
+    """Server and load go before other work of this machine; see `take_precedence`."""
+
+    @property
+    def for_proxy(self) -> tuple[str, ...]:
+        """How a command line begins that runs on the core of the proxy."""
+        return ("taskset", "-c", str(self.proxy))
+
+    @property
+    def for_rest(self) -> tuple[str, ...]:
+        """How a command line begins that runs on the other core."""
+        return ("taskset", "-c", str(self.rest), *(("chrt", "--rr", "1") if self.ahead else ()))
 
     @staticmethod
-    def available() -> "Cores":
+    def available(*, ahead: bool = False) -> "Cores":
         """Return the first two cores that this process may use; with one only, both are it."""
         cores = sorted(os.sched_getaffinity(0))
-        return Cores(proxy=cores[0], rest=cores[1 % len(cores)])
+        return Cores(proxy=cores[0], rest=cores[1 % len(cores)], ahead=ahead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,6 @@ class Command:
     """A program and how it is started."""
 
     argv: Sequence[str]
-    core: int
     environ: Mapping[str, str] = field(default_factory=dict)
     log: Path | None = None
     """Where its output goes; None drops it."""
@@ -49,12 +60,12 @@ def running(command: Command) -> Iterator[int]:
     """Run a program as a process group of its own and yield its pid; end the group on leaving."""
     with open(command.log or os.devnull, "ab") as log:  # noqa: PTH123  (devnull or a path)
         process = subprocess.Popen(
-            ["taskset", "-c", str(command.core), *command.argv],
+            command.argv,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env={**os.environ, **command.environ},
-            start_new_session=True,
+            process_group=0,  # a new session would lose the precedence of this one
         )
     try:
         yield process.pid
@@ -73,10 +84,10 @@ def end(process: "subprocess.Popen[bytes]", *, grace_s: float = 3.0) -> None:
     process.wait()
 
 
-def run(argv: Sequence[str], *, core: int, timeout_s: float) -> "subprocess.CompletedProcess[str]":
-    """Run a program to its end on a core and return what it printed, whatever its exit code."""
+def run(argv: Sequence[str], *, timeout_s: float) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end and return what it printed, whatever its exit code."""
     return subprocess.run(
-        ["taskset", "-c", str(core), *argv],
+        argv,
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -85,13 +96,22 @@ def run(argv: Sequence[str], *, core: int, timeout_s: float) -> "subprocess.Comp
 
 
 def take_precedence() -> bool:
-    """Run before whatever else this machine does, children included; False where not permitted.
+    """Go before other work of this machine, children included; False where not permitted.
 
-    On a shared machine the slices of others, some 3 ms each, are all that percentiles show.
+    On a shared machine the slices of others, some 3 ms each, are all that percentiles show. This
+    process and the proxies get the best nice value, for the session's group too, since groups are
+    weighed before processes. They stay ordinary processes: real-time threads of one proxy would
+    not preempt each other. Server and load, one thread each, become real-time by `Cores.ahead`.
     """
-    with suppress(PermissionError):
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        with suppress(FileNotFoundError):  # kernels without groups
+            Path("/proc/self/autogroup").write_text("-20")
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    return os.sched_getscheduler(0) == os.SCHED_RR
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    except OSError:
+        return False
+    return True
 
 
 def free_port() -> int:

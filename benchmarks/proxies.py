@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
@@ -96,8 +97,8 @@ def _fill(site: Site, name: str, port: int) -> str:
 
 def _nginx(site: Site) -> Recipe:
     program, port = _program("nginx"), free_port()
-    version = _first_line(program, "-v").rpartition("/")[2]
-    return Recipe([program, "-c", _fill(site, "nginx.conf", port)], f"nginx {version}", port)
+    number = _first_line(program, "-v").rpartition("/")[2]
+    return Recipe([program, "-c", _fill(site, "nginx.conf", port)], f"nginx {number}", port)
 
 
 def _ours(site: Site) -> Recipe:
@@ -116,7 +117,7 @@ def _ours(site: Site) -> Recipe:
         "MALLOC_MMAP_THRESHOLD_": "4194304",
         "MALLOC_TRIM_THRESHOLD_": "33554432",
     }
-    return Recipe(argv, "**inferometer**", port, admin, environ)
+    return Recipe(argv, f"**inferometer** {version('inferometer')}", port, admin, environ)
 
 
 def _envoy(site: Site) -> Recipe:
@@ -183,7 +184,7 @@ def started(site: Site, name: str) -> Iterator[Proxy]:
     """Run one proxy, pinned, until the block ends; MissingError if it does not start."""
     recipe = RECIPES[name](site)
     log = site.folder / f"{name}.log"
-    command = Command(recipe.argv, core=site.cores.proxy, environ=recipe.environ, log=log)
+    command = Command([*site.cores.for_proxy, *recipe.argv], environ=recipe.environ, log=log)
     with running(command) as pid:
         try:
             start_s = wait_for_port(recipe.port, pid=pid, timeout_s=recipe.start_s_max)

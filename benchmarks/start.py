@@ -44,9 +44,8 @@ def measure(bench: Bench) -> list[Section]:
 
 def _help_s(bench: Bench, *argv: str) -> float:
     start = time.perf_counter()
-    done = run(
-        [*argv, *([] if len(argv) > 1 else ["--help"])], core=bench.cores.proxy, timeout_s=30
-    )
+    arguments = [] if len(argv) > 1 else ["--help"]
+    done = run([*bench.cores.for_proxy, *argv, *arguments], timeout_s=30)
     assert done.returncode == 0, done.stderr
     return time.perf_counter() - start
 

@@ -64,8 +64,8 @@ def _paced(bench: Bench, streams: int, interval_us: int) -> Section:
     title = f"Streams: {streams} x {interval_us // 1000} ms"
     return Section(
         title=title,
-        about=f"{streams} streams, an event of about 215 B every {interval_us // 1000} ms "
-        "in each, all metrics and verdicts on. Latency is added to that of the direct way.",
+        about=f"Streams at a time: {streams}, an event of about 215 B every {interval_us // 1000} "
+        "ms in each, all metrics and verdicts on. Latency is added to that of the direct way.",
         columns=COLUMNS,
         rows=[row(rounds, proxy.name, proxy.version) for proxy in rounds.proxies],
         targets=_targets(rounds, streams, f"{streams} x {interval_us // 1000} ms"),

@@ -3,20 +3,20 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from inferometer.demo.child import Child
 from inferometer.errors import WorldError
 from support.sidecar import wait_until
 
 
 @pytest.fixture
-def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose modules children can run."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    yield tmp_path
+    return tmp_path
 
 
 def child(modules: Path, code: str, *words: str) -> Child:
@@ -52,7 +52,7 @@ def test_a_child_that_fails_is_told_with_its_last_words(modules: Path) -> None:
 
 def test_a_child_that_says_nothing_is_waited_for_within_a_bound(modules: Path) -> None:
     made = child(modules, "import time\ntime.sleep(60)")
-    with pytest.raises(WorldError, match="said nothing within 0.2 s"):
+    with pytest.raises(WorldError, match=r"said nothing within 0\.2 s"):
         made.line(0.2)
     made.stop()
 
@@ -91,15 +91,18 @@ def test_a_child_dies_with_its_parent_even_if_that_is_killed(modules: Path) -> N
     wait_until(lambda: not alive(pid), what="the child outlives its parent")
 
 
+def dying_with(parent: int) -> subprocess.CompletedProcess[str]:
+    """Run a child that says `on` if it goes on after asking to die with `parent`."""
+    module = "from inferometer.demo.child import die_with_parent"
+    code = f"{module}\ndie_with_parent({parent})\nprint('on')"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
 def test_a_child_whose_parent_is_gone_already_does_not_start() -> None:
-    code = (
-        "from inferometer.demo.child import die_with_parent; die_with_parent(1 << 30); print('on')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = dying_with(1 << 30)
     assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_with_its_parent_a_child_goes_on() -> None:
-    code = f"from inferometer.demo.child import die_with_parent; die_with_parent({os.getpid()}); print('on')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = dying_with(os.getpid())
     assert done.stdout == "on\n"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from inferometer.demo.cli import duration_s, environment
 from inferometer.demo.settings import SECONDS_ALONE, Settings
 from support.sidecar import wait_until
@@ -43,12 +44,12 @@ def test_demo_seconds_is_another_name_of_the_setting() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "terminal", "expected"),
-    [(0, True, None), (0, False, SECONDS_ALONE), (3, True, 3), (3, False, 3)],
+    [(0, "a terminal", None), (0, "", SECONDS_ALONE), (3, "a terminal", 3), (3, "", 3)],
 )
 def test_at_a_terminal_it_runs_until_it_is_told_to_end(
-    seconds: float, terminal: bool, expected: float | None
+    seconds: float, terminal: str, expected: float | None
 ) -> None:
-    assert duration_s(Settings(seconds=seconds), terminal=terminal) == expected
+    assert duration_s(Settings(seconds=seconds), terminal=bool(terminal)) == expected
 
 
 def test_a_wrong_setting_starts_nothing() -> None:

@@ -3,6 +3,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from inferometer.demo.engine import QUEUE_MAX, Engine, Job, Shape
 
 STEADY = Shape(pause_every_s=1e9, slow_every_s=1e9)

@@ -1,11 +1,13 @@
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from itertools import count
 
 import pytest
+
 from inferometer.demo.load import Load, Manners
 from inferometer.demo.trace import Arrival
-from support.sidecar import free_port
+from support.sidecar import free_port, wait_until
 
 PATIENT = Manners(leaving_share=0.0)
 
@@ -19,16 +21,21 @@ class Server:
         self.answer = answer
         self.requests: list[bytes] = []
         self.left = asyncio.Event()
+        self.open = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
         self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-        if self.answer is None:
-            while await reader.read(65536):
-                pass
-            self.left.set()
-        else:
-            writer.write(self.answer)
-        writer.close()
+        with contextlib.suppress(ConnectionError):
+            if self.answer is None:
+                while await reader.read(65536):
+                    pass
+                self.left.set()
+            else:
+                writer.write(self.answer)
+            writer.close()
+            await writer.wait_closed()
+        self.open -= 1
 
 
 def replayed(
@@ -49,11 +56,11 @@ def replayed(
             made = Load(port=port, seed=1, manners=manners, clients_max=clients_max)
             stopping = asyncio.Event()
             task = asyncio.create_task(made.replay(arrivals, stopping))
-            while until is not None and not until(server):
-                await asyncio.sleep(0.005)
             if until is not None:
+                await asyncio.to_thread(wait_until, lambda: until(server))
                 stopping.set()
             await task
+            await asyncio.to_thread(wait_until, lambda: server.open == 0)
         return made, server
 
     return asyncio.run(both())

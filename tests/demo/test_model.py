@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
+
 from inferometer.demo.engine import QUEUE_MAX, Shape
 from inferometer.demo.model import BODY_BYTES_MAX, HEAD_BYTES_MAX, Connection, Server
 from inferometer.demo.truth import End
+from support.sidecar import wait_until
 
 FAST = Shape(
     step_s=0.0005,
@@ -15,8 +17,25 @@ FAST = Shape(
     pause_every_s=1e9,
     slow_every_s=1e9,
 )
+POST = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"
 STUCK = Shape(step_s=30.0, pause_every_s=1e9, slow_every_s=1e9)
 Talk = Callable[[Server, int], Awaitable[None]]
+
+
+class Noted(Connection):
+    """A connection that is in a set while it is open."""
+
+    def __init__(self, server: Server, open_: set[Connection]) -> None:
+        super().__init__(server)
+        self._open = open_
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._open.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open.discard(self)
+        super().connection_lost(exc)
 
 
 def serve(talk: Talk, *, shape: Shape = FAST, faults: Mapping[End, float] | None = None) -> Server:
@@ -25,11 +44,13 @@ def serve(talk: Talk, *, shape: Shape = FAST, faults: Mapping[End, float] | None
     async def both() -> Server:
         server = Server(seed=1, shape=shape, faults=faults or {})
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0)
+        open_: set[Connection] = set()
+        listening = await loop.create_server(lambda: Noted(server, open_), "127.0.0.1", 0)
         engine = asyncio.create_task(server.run())
         try:
             async with listening, asyncio.timeout(10):
                 await talk(server, listening.sockets[0].getsockname()[1])
+                await asyncio.to_thread(wait_until, lambda: not open_)
         finally:
             engine.cancel()
         return server
@@ -40,8 +61,7 @@ def serve(talk: Talk, *, shape: Shape = FAST, faults: Mapping[End, float] | None
 def post(body: object, *, close: bool = True) -> bytes:
     data = json.dumps(body).encode()
     last = "Connection: close\r\n" if close else ""
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n{last}Content-Length: {len(data)}\r\n\r\n"
-    return head.encode() + data
+    return f"{POST}{last}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 
 def chat(tokens: int = 5, prompt: str = "a b c", *, usage: bool = True) -> dict[str, Any]:
@@ -149,8 +169,8 @@ def test_other_routes_answer(request_line: str, expected: bytes) -> None:
     "request_",
     [
         b"nonsense\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-        f"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: {BODY_BYTES_MAX + 1}\r\n\r\n".encode(),
+        f"{POST}Content-Length: x\r\n\r\n".encode(),
+        f"{POST}Content-Length: {BODY_BYTES_MAX + 1}\r\n\r\n".encode(),
         b"x" * (HEAD_BYTES_MAX + BODY_BYTES_MAX + 1),
     ],
     ids=["no head", "no length", "too long", "endless"],
@@ -161,15 +181,13 @@ def test_what_is_no_request_ends_the_connection(request_: bytes) -> None:
 
 def test_a_client_that_leaves_stops_its_request_in_any_phase() -> None:
     async def talk(server: Server, port: int) -> None:
-        for _ in range(2):  # the second one waits for a slot when its client leaves
+        for phase in ("running", "waiting"):  # the engine's only step never ends
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(post(chat(tokens=1000)))
-            before = len(server.works)
-            while len(server.works) == before:
-                await asyncio.sleep(0.001)
+            await asyncio.to_thread(wait_until, lambda: bool(server.works))
+            assert [job.state for job in server.works] == [phase]
             writer.transport.abort()
-        while server.works:
-            await asyncio.sleep(0.001)
+            await asyncio.to_thread(wait_until, lambda: not server.works)
         assert not server.engine.busy
 
     assert serve(talk, shape=STUCK).truth.ends == {"client_left": 2}
@@ -189,7 +207,7 @@ def test_faults_look_to_the_client_as_they_should(fault: End, seen: bytes) -> No
 def test_a_full_queue_is_429() -> None:
     async def talk(_: Server, port: int) -> None:
         writers = []
-        for _ in range(QUEUE_MAX + STUCK.slots + 1):
+        for _turn in range(QUEUE_MAX + STUCK.slots + 1):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(post(chat(tokens=1)))
             writers.append(writer)

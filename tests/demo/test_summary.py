@@ -2,6 +2,7 @@ from math import inf
 from typing import Any
 
 import pytest
+
 from inferometer.demo import limits, summary
 from inferometer.demo.summary import Facts
 from inferometer.live import reading
@@ -16,6 +17,7 @@ TRUTH: dict[str, Any] = {
     "input_tokens": 9000,
     "output_tokens": 990,
 }
+BEGAN = Reading(0.0, {}, {(reading.CPU,): 0.45})
 MEASURED = Reading(
     1.0,
     {(reading.RSS,): 4e7},
@@ -30,7 +32,7 @@ MEASURED = Reading(
         (reading.VERDICTS, limits.SLO, "bad", "ttft"): 0,
         (reading.VERDICTS, limits.SLO, "bad", "error"): 1,
         (reading.VERDICTS, limits.SLO, "excluded", "client_cancel"): 5,
-        (reading.CPU,): 0.05,
+        (reading.CPU,): 0.5,
     },
     {
         (reading.TTFT,): {0.1: 0, 0.25: 94, 1.0: 95, inf: 95},
@@ -40,7 +42,7 @@ MEASURED = Reading(
 
 
 def facts(measured: Reading = MEASURED, **changed: object) -> Facts:
-    return Facts(measured, {**TRUTH, **changed}, {"complete": 90, "left": 6}, 20.4)
+    return Facts(BEGAN, measured, {**TRUTH, **changed}, {"complete": 90, "left": 6}, 20.4)
 
 
 def row(name: str, made: Facts) -> list[str]:
@@ -95,14 +97,14 @@ def test_what_was_not_measured_is_no_data() -> None:
     assert row("CPU per output token", nothing) == ["no data"]
 
 
-@pytest.mark.parametrize(("late_s", "told"), [(0.001, False), (0.03, True), (None, False)])
+@pytest.mark.parametrize(("late_s", "told"), [(0.001, 0), (0.03, 1), (None, 0)])
 def test_a_busy_machine_is_named_as_the_cause_of_differences(
-    late_s: float | None, told: bool
+    late_s: float | None, told: int
 ) -> None:
     text = "\n".join(summary.lines(facts(lateness={"p99": late_s})))
-    assert ("This machine is busy" in text) == told
+    assert text.count("This machine is busy") == told
 
 
 def test_an_empty_run_is_told_too() -> None:
-    made = Facts(Reading(1.0), {**TRUTH, "ends": {}}, {}, 1.0)
+    made = Facts(BEGAN, Reading(1.0), {**TRUTH, "ends": {}}, {}, 1.0)
     assert "the clients saw: nothing" in next(iter(summary.lines(made)))

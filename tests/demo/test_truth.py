@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from inferometer.demo import limits
 from inferometer.demo.truth import CELLS_MAX, Answer, End, Sketch, Truth
 

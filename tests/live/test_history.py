@@ -1,13 +1,14 @@
 import json
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from inferometer.live import point
 from inferometer.live.history import History, encode
 from inferometer.live.point import Goodput, Material, Point
-from dataclasses import replace
 
 
 def made(time_ms: int) -> Point:

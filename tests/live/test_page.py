@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
 from inferometer.addresses import Address
 from inferometer.errors import WorldError
 from inferometer.live import page, reading

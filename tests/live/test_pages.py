@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 import pytest
+
 from inferometer import web
 from inferometer.live import pages
 from inferometer.live.history import History

@@ -1,6 +1,7 @@
 from math import inf
 
 import pytest
+
 from inferometer.live import point, reading
 from inferometer.live.point import Material, Point
 from inferometer.live.reading import Change, Key

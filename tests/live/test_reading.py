@@ -3,6 +3,7 @@ from math import inf, nan
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from inferometer.live import reading
 from inferometer.live.reading import (
     EDGES_MAX,

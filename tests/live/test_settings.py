@@ -1,4 +1,5 @@
 import pytest
+
 from inferometer.addresses import Address
 from inferometer.errors import SettingsError
 from inferometer.live.settings import POINTS_MAX, Settings

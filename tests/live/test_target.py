@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from inferometer.errors import SettingsError, WorldError
 from inferometer.live import target
 from inferometer.live.target import BODY_BYTES_MAX, Client, Target, authorization, parse, trust
@@ -81,6 +82,15 @@ def test_a_connection_that_the_server_closed_is_made_anew() -> None:
     thread.join()
 
 
+def test_a_server_that_went_away_is_tried_once_more_and_then_told() -> None:
+    where, thread = served(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n")
+    client = Client(where)
+    client.fetch()
+    thread.join()
+    with pytest.raises(WorldError, match="connection refused"):
+        client.fetch()
+
+
 def test_a_status_that_is_not_200_is_named() -> None:
     with Admin(b"secret text of an error page", status=401) as admin:
         client = Client(parse(admin.url))
@@ -97,8 +107,9 @@ def test_nobody_there_is_connection_refused() -> None:
 
 def test_a_body_beyond_the_limit_is_refused() -> None:
     with Admin(b"#" * (BODY_BYTES_MAX + 1)) as admin:
+        client = Client(parse(admin.url))
         with pytest.raises(WorldError, match="more than 8 MiB"):
-            Client(parse(admin.url)).fetch()
+            client.fetch()
 
 
 def test_an_answer_that_trickles_beyond_the_time_is_given_up() -> None:

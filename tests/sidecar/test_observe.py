@@ -2,114 +2,32 @@
 
 import dataclasses
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inferometer.metrics import exposition
 from inferometer.metrics.build import Registry
 from inferometer.sidecar.cli import make_stages
-from inferometer.sidecar.desk import Stages
-from inferometer.sidecar.observe import Observer
 from inferometer.sidecar.settings import Settings
 from inferometer.sidecar.tap import (
     Answered,
-    Cause,
     Delay,
     Finish,
     Lag,
-    Mark,
-    RequestBody,
+    Lost,
     RequestEnd,
     Ring,
-    Sent,
     Stall,
     Started,
     Tapped,
     Upgraded,
 )
-from inferometer.slo import spec
+from inferometer.stream.decode import Decoder
 from inferometer.stream.dialect import Call
-from support.samples import Samples
-
-MS = 1_000_000
-SSE = ((b"Content-Type", b"text/event-stream"),)
-JSON = ((b"Content-Type", b"application/json"),)
-ASK = b'{"model":"m","stream":true,"messages":[]}'
-TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-SLO = """
-apiVersion: inferometer/v1
-kind: SLO
-metadata: {name: chat}
-classes:
-  - name: gold
-    match: {tenant: [gold]}
-    objective: 90
-    good: {e2e: 9s}
-  - name: fast
-    match: {stream: true}
-    objective: 99
-    good: {ttft: 100ms, itl: {within: 50ms, share: 50, max: 200ms}}
-"""
-
-
-def chunk(text: str, *, finish: str = "null") -> bytes:
-    delta = f'{{"content":"{text}"}}' if text else "{}"
-    choice = f'{{"index":0,"delta":{delta},"finish_reason":{finish}}}'
-    return f'data: {{"choices":[{choice}]}}\n\n'.encode()
-
-
-USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
-DONE = b"data: [DONE]\n\n"
-
-
-@dataclass
-class Plane:
-    stages: Stages | None = None
-    ring: Ring = field(default_factory=Ring)
-    registry: Registry = field(default_factory=Registry)
-    settings: Settings = field(default_factory=lambda: Settings(tenant_header="X-Tenant"))
-
-    def __post_init__(self) -> None:
-        stages = self.stages or make_stages(self.registry, self.settings)
-        self.observer = Observer(self.ring, self.registry, stages)
-
-    def promise(self, folder: Path, text: str = SLO) -> None:
-        path = folder / "slo.yaml"
-        path.write_text(text)
-        self.observer.desk.bench.replace(spec.load([path]))
-
-    def begin(self, *, ask: bytes = ASK, target: bytes = b"/v1/chat/completions") -> Tapped:
-        tapped = self.ring.admit()
-        assert tapped is not None
-        fields = (*JSON, (b"traceparent", TRACE))
-        self.ring.mark(tapped, 0, Started(1.5, b"POST", target, fields))
-        self.ring.offer(tapped, 0, RequestBody(ask), len(ask))
-        self.ring.mark(tapped, 2 * MS, RequestEnd(len(ask)))
-        self.ring.mark(tapped, 3 * MS, Sent(1 * MS))
-        return tapped
-
-    def say(self, tapped: Tapped, *marks: tuple[int, Mark]) -> None:
-        for at_ms, mark in marks:
-            size = len(mark) if isinstance(mark, bytes) else 0
-            self.ring.offer(tapped, at_ms * MS, mark, size)
-
-    def end(self, tapped: Tapped, at_ms: int, cause: Cause = "complete", status: int = 200) -> None:
-        self.ring.mark(tapped, at_ms * MS, Finish(cause, status, len(ASK), 99, tapped.lost))
-        self.tick(at_ms + 1000)
-
-    def tick(self, at_ms: int) -> None:
-        self.observer.tick(at_ms * MS)
-
-    def samples(self) -> Samples:
-        page = b"".join(exposition.write(self.registry, openmetrics=False))
-        return Samples(page.decode())
-
-    def verdicts(self, slo: str) -> dict[tuple[str, str], float]:
-        found = self.samples().find("inferometer_slo_requests_total", slo=slo)
-        return {(one["verdict"], one["reason"]): n for one, n in found if n}
+from support.marks import DONE, JSON, MS, SSE, USAGE, Plane, chunk
 
 
 def stream(plane: Plane, *, first_ms: int = 50) -> Tapped:
@@ -136,8 +54,8 @@ def test_a_stream_is_measured_by_the_moments_of_its_bytes() -> None:
     assert got.value("inferometer_time_to_first_output_seconds_sum", **labels) == 0.05
     assert got.value("inferometer_inter_chunk_latency_seconds_count", **labels) == 2
     itl = "inferometer_inter_token_latency_seconds"
-    assert got.value(f"{itl}_count", weights="exact", **labels) is None
-    assert got.value(f"{itl}_sum", weights="uniform", **labels) == pytest.approx(0.07)
+    assert got.value(f"{itl}_count", weights="uniform", **labels) is None
+    assert got.value(f"{itl}_sum", weights="exact", **labels) == pytest.approx(0.07)
     tpot = got.value("gen_ai_server_time_per_output_token_seconds_sum", **labels)
     assert tpot == pytest.approx(0.035)
     duration = got.value("gen_ai_server_request_duration_seconds_sum", result="ok", **labels)
@@ -337,6 +255,64 @@ def test_dropped_parts_make_a_stream_partial() -> None:
     assert plane.ring.dropped > 0
     assert got.total("inferometer_requests_total", outcome="success") == 1
     assert got.find("gen_ai_server_time_per_output_token_seconds_count") == []
+
+
+class _Plain(Decoder):
+    """A decoder whose reads are never compared, so that each token goes the long way."""
+
+    @property
+    def usual(self) -> None:
+        return None
+
+
+def _measure(plane: Plane, steps: list[tuple[int, str]]) -> str:
+    tapped = plane.begin()
+    plane.ring.mark(tapped, 10 * MS, Answered(200, SSE))
+    at_ms = 20
+    for wait_ms, what in steps:
+        at_ms += wait_ms
+        if what == "stall":
+            plane.say(tapped, (at_ms, Stall(min(wait_ms, 5) * MS)))
+        elif what == "lost":
+            plane.say(tapped, (at_ms, Lost()))
+        elif what == "cut":
+            whole = chunk("cut")
+            plane.say(tapped, (at_ms, whole[:30]), (at_ms + 1, whole[30:]))
+        else:
+            plane.say(
+                tapped, (at_ms, {"usage": USAGE, "two": chunk("a") * 2}.get(what, chunk(what)))
+            )
+        plane.tick(at_ms)
+    plane.end(tapped, at_ms + 5)
+    page = plane.samples()
+    measured = (s for s in page if not s[0].startswith(("inferometer_sidecar_", "process_")))
+    return "\n".join(sorted(f"{name} {sorted(labels.items())} {n}" for name, labels, n in measured))
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 30, 60, 250, 1500]),
+            st.sampled_from(
+                ["a", "b", "caf\u00e9", "x" * 40, "", "usage", "two", "cut", "stall", "lost"]
+            ),
+        ),
+        max_size=12,
+    )
+)
+def test_the_short_way_of_a_token_measures_what_the_long_way_does(
+    steps: list[tuple[int, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    short, registry = Plane(), Registry()
+    stages = dataclasses.replace(
+        make_stages(registry, Settings(tenant_header="x-tenant")),
+        make_decoder=lambda call, status, fields: _Plain(call, status=status, fields=fields),
+    )
+    long = Plane(stages=stages, registry=registry)
+    folder = tmp_path_factory.mktemp("slo")
+    for plane in (short, long):
+        plane.promise(folder)
+    assert _measure(short, steps) == _measure(long, steps)
 
 
 class _BrokenError(Exception):

@@ -164,10 +164,7 @@ def test_content_cannot_be_captured_at_all(setting: str) -> None:
 
 @pytest.mark.req("PR-02")
 def test_switches_of_other_tools_capture_nothing_either() -> None:
-    environ = {
-        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_AND_EVENT",
-        "INFEROMETER_SIDECAR_CAPTURE": "on",
-    }
+    environ = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_AND_EVENT"}
     with running_pair("--log-level", "debug", environ=environ) as pair:
         pair.server.scripts[TARGET.encode()] = CHAT.script(TURN)
         assert pair.ask(ask()).status == 200

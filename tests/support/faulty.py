@@ -22,6 +22,7 @@ from inferometer.sidecar.cli import make_stages
 from inferometer.sidecar.desk import Stages
 from inferometer.sidecar.service import Origin, Service, load_documents
 from inferometer.sidecar.settings import Settings
+from inferometer.stream.summary import Answer
 
 SLEEP_S: Final = 0.5
 Fault = Callable[..., NoReturn]
@@ -69,25 +70,23 @@ class BrokenDecoder:
     opaque = None
     streamed = True
     terminated = False
+    answer = Answer()
 
     def __init__(self, way: str) -> None:
         self.feed = self.close = fault(way)
         self.dropped = lambda: None
 
-    @property
-    def answer(self) -> NoReturn:
-        raise BrokenError
-
 
 class BrokenHandler(logging.Handler):
-    """A log handler that breaks."""
+    """A log handler that breaks when it is to write of an exception."""
 
     def __init__(self, way: str) -> None:
         super().__init__()
         self._way = fault(way)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._way(record)
+        if record.exc_info:
+            self._way(record)
 
 
 def broken_stages(stages: Stages, stage: str, way: str) -> Stages:

@@ -1,15 +1,21 @@
-"""A `/metrics` page as numbers, read by a parser that is not ours (prometheus_client's)."""
+"""A `/metrics` page as numbers, read by a parser that is not the one under test.
 
+Only lines that are asked for are taken apart, since tests that wait scrape often.
+"""
+
+import re
 import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-Labels = frozenset[tuple[str, str]]
 PROMTOOL: Final = shutil.which("promtool")
+_LINE: Final = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? ([^ ]+)")
+_LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|\}$)')
+_ESCAPES: Final = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
 
 
 class Samples:
@@ -17,24 +23,33 @@ class Samples:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._values: dict[tuple[str, Labels], float] = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                key = (sample.name, frozenset(sample.labels.items()))
-                assert key not in self._values, f"twice on one page: {key}"
-                self._values[key] = float(sample.value)
+        self._lines: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._count = 0
+        seen: set[str] = set()
+        # Not splitlines: that would also cut at characters that may stand inside a label.
+        for line in text.split("\n"):
+            if line and not line.startswith("#"):
+                found = _LINE.fullmatch(line)
+                assert found, f"unreadable line: {line!r}"
+                name, labels, value = found.groups("")
+                assert name + labels not in seen, f"twice on one page: {name}{labels}"
+                seen.add(name + labels)
+                self._lines[name].append((labels, value))
+                self._count += 1
 
     def __iter__(self) -> Iterator[tuple[str, Mapping[str, str], float]]:
-        for (name, labels), value in self._values.items():
-            yield name, dict(labels), value
+        for name in list(self._lines):
+            for labels, value in self.find(name):
+                yield name, labels, value
 
     def __len__(self) -> int:
-        return len(self._values)
+        return self._count
 
     def find(self, name: str, **labels: str) -> list[tuple[Mapping[str, str], float]]:
         """Return (labels, value) of all samples of this name that have at least these labels."""
         wanted = set(labels.items())
-        return [(own, v) for n, own, v in self if n == name and wanted <= set(own.items())]
+        read = [(read_labels(raw), float(v)) for raw, v in self._lines.get(name, ())]
+        return [(own, value) for own, value in read if wanted <= set(own.items())]
 
     def value(self, name: str, **labels: str) -> float | None:
         """Return the value of the only such sample, None if there is none."""
@@ -57,6 +72,19 @@ class Samples:
             edge = float(found["le"])
             edges[edge] = edges.get(edge, 0.0) + value
         return dict(sorted(edges.items()))
+
+
+def read_labels(raw: str) -> dict[str, str]:
+    """Read `{name="value",...}`; "" is no label."""
+    labels: dict[str, str] = {}
+    at = 1
+    while at < len(raw):
+        found = _LABEL.match(raw, at)
+        assert found, f"unreadable labels: {raw!r}"
+        assert found[1] not in labels, f"a label twice: {raw!r}"
+        labels[found[1]] = re.sub(r"\\.", lambda m: _ESCAPES[m[0]], found[2])
+        at = found.end()
+    return labels
 
 
 def promtool_complaints(text: str) -> str:

@@ -1,7 +1,8 @@
 """The demo's clients: replay the trace against a base URL, and leave early now and then.
 
-Run as a child: `python -m inferometer.demo.load PORT SEED SPEED`. SIGTERM ends the arrivals; the
-requests in flight are finished, then one line of JSON tells how they ended for the clients.
+Run as a child: `python -m inferometer.demo.load PORT SEED SPEED`; says `ready` when it begins.
+SIGTERM ends the arrivals; the requests in flight are finished, then one line of JSON tells how they
+ended for the clients.
 """
 
 import asyncio
@@ -16,6 +17,9 @@ from typing import Final
 
 from inferometer.demo import trace
 from inferometer.demo.trace import Arrival
+
+READY: Final = "ready"
+"""Said once SIGTERM ends it in order."""
 
 IN_FLIGHT_MAX: Final = 256
 """Requests at a time; arrivals beyond are left out and counted."""
@@ -73,8 +77,10 @@ class Load:
             task.add_done_callback(self._tasks.discard)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._manners.finish_s)
-        for task in set(self._tasks):
+        late = set(self._tasks)
+        for task in late:
             task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _ask(self, arrival: Arrival) -> None:
         patience_s = self._random.uniform(*self._manners.leaving_s) if self._leaves() else None
@@ -137,6 +143,8 @@ async def main(port: int, seed: int, speed: float) -> None:
     load = Load(port=port, seed=seed)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    sys.stdout.write(f"{READY}\n")
+    sys.stdout.flush()
     await load.replay(trace.replay(trace.load(), speed=speed), stopping)
     sys.stdout.write(json.dumps(load.ends) + "\n")
     sys.stdout.flush()

@@ -69,8 +69,10 @@ class Stage:
         self.page = Page(PageSettings(admin=(target,), listen=_page_address()), version=version)
         self.page.start()
         self._ends.callback(self.page.stop)
+        self._began = self.measured()
         aim = (str(self.port), seed, str(settings.speed))
         self.load = self._child(Child("load", "inferometer.demo.load", *aim, messages=folder))
+        self.load.line(START_S)
         self._start_s = time.monotonic()
 
     def check(self) -> None:
@@ -80,6 +82,10 @@ class Stage:
                 what = "ended by itself"
                 raise child.failure(what)
 
+    def measured(self) -> Reading:
+        """Return what the sidecar has measured up to now."""
+        return self._scrape.fetch()
+
     def finish(self) -> Facts:
         """End the load, wait until all is measured, and return what is known."""
         seconds = time.monotonic() - self._start_s
@@ -87,11 +93,11 @@ class Stage:
         ends = json.loads(self.load.line(FINISH_S))
         truth = ask(self.model_port, "/demo/truth")
         deadline_s = time.monotonic() + SETTLE_S
-        measured = self._scrape.fetch()
+        measured = self.measured()
         while _requests(measured) < sum(truth["ends"].values()) and time.monotonic() < deadline_s:
             time.sleep(STEP_S)
-            measured = self._scrape.fetch()
-        return Facts(measured, truth, ends, seconds)
+            measured = self.measured()
+        return Facts(self._began, measured, truth, ends, seconds)
 
     def close(self) -> None:
         """End everything that was started."""

@@ -37,8 +37,12 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known at the end. `truth` is what the model server told, `ends` the clients."""
+    """All that is known at the end. `truth` is what the model server told, `ends` the clients.
 
+    `began` is a reading from before the first request: what starting cost is not the load's.
+    """
+
+    began: Reading
     measured: Reading
     truth: Mapping[str, Any]
     ends: Mapping[str, int]
@@ -53,7 +57,7 @@ def lines(facts: Facts) -> Iterator[str]:
     head = Row("", "measured", "the server did", "difference")
     yield from _table([head, *latencies(facts), *counts(facts), *verdicts(facts)])
     yield ""
-    yield from _table([Row("what the sidecar cost", "p50", "p99"), *costs(facts.measured)])
+    yield from _table([Row("what the sidecar cost", "p50", "p99"), *costs(facts)])
     yield ""
     yield "Quantiles of histograms are known up to the bucket; means and counts are exact."
     late_s = facts.truth["lateness"]["p99"]
@@ -104,16 +108,17 @@ def verdicts(facts: Facts) -> Iterator[Row]:
     yield Row(promise, _goodput(seen["good"], seen["bad"]), _goodput(real["good"], real["bad"]))
 
 
-def costs(measured: Reading) -> Iterator[Row]:
+def costs(facts: Facts) -> Iterator[Row]:
     """Tell what the sidecar took."""
+    measured = facts.measured
     for name, stage in (("added to a request", "head"), ("added to a chunk", "chunk")):
         cells = measured.histograms.get((reading.OVERHEAD, stage), {})
         edges, counted = tuple(sorted(cells)), densities(cells)
         middle, tail = (estimate.quantile(edges, counted, q) for q in (0.5, 0.99))
         yield Row(name, ms(middle), ms(tail))
-    cpu = measured.counters.get((reading.CPU,))
+    cpu = _sum(measured, reading.CPU) - _sum(facts.began, reading.CPU)
     tokens = _sum(measured, reading.TOKENS, "output")
-    per_token = None if cpu is None or not tokens else cpu / tokens
+    per_token = cpu / tokens if cpu and tokens else None
     yield Row("CPU per output token", ms(per_token))
     memory = measured.gauges.get((reading.RSS,))
     yield Row("memory", UNKNOWN if memory is None else f"{memory / 1e6:.0f} MB")

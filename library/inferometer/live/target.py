@@ -169,7 +169,7 @@ class Client:
             if self._clock_s() > deadline_s:
                 raise TimeoutError
         if answer.length:
-            raise http.client.IncompleteRead(b"", answer.length)
+            raise http.client.IncompleteRead(bytes(body), answer.length)
         return bytes(body)
 
 

@@ -6,8 +6,9 @@ and its count always agree. Names and labels are not known here; a cell only car
 its lines, ready for the numbers.
 """
 
-from bisect import bisect_left
-from math import inf
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from math import fsum, inf
 from typing import NamedTuple
 
 
@@ -98,6 +99,28 @@ class Histogram:
             if self.exemplars is None:
                 self.exemplars = [None] * len(self.counts)
             self.exemplars[index] = Shown(exemplar, value)
+
+    def add_all(self, values: Sequence[float]) -> None:
+        """Count each of `values` once: far quicker than one by one.
+
+        Raises ValueError, and counts none, if one is negative, infinite or not a number.
+        """
+        ascending = sorted(values)
+        if not ascending:
+            return
+        total = fsum(ascending)
+        if not (ascending[0] >= 0 and total < inf):
+            message = "a histogram cannot count values that are negative or not finite"
+            raise ValueError(message)
+        below = 0
+        for index, edge in enumerate(self.edges):
+            upto = bisect_right(ascending, edge, below)
+            self.counts[index] += upto - below
+            below = upto
+            if below == len(ascending):
+                break
+        self.counts[-1] += len(ascending) - below
+        self.sum += total
 
 
 Cell = Counter | Gauge | Histogram

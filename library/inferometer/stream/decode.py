@@ -25,7 +25,7 @@ from inferometer.stream.outcome import GENERATES
 from inferometer.stream.recognise import AMBIGUOUS, FRAMES_MAX, OPERATIONS, recognise
 from inferometer.stream.split import Frame, Frames, LineSplitter, Splitter, SseSplitter
 from inferometer.stream.summary import Answer
-from inferometer.stream.template import Templates
+from inferometer.stream.template import Template, Templates
 
 WHOLE_BYTES_MAX: Final = 4 << 20
 """How much of a body that is not streamed is kept, inflated."""
@@ -113,6 +113,15 @@ class Decoder:
         return Answer(
             self.streamed, self.opaque, self._dialect.terminated, self._dialect.tokens_per_output
         )
+
+    @property
+    def usual(self) -> Template | None:
+        """The template that the next read probably fits, None where reads cannot be compared.
+
+        It holds until the next `feed`: a read that fits it may be left out of `feed` altogether.
+        """
+        comparable = self._splitter.idle and self._inflater.identity and self._unproven is None
+        return self._templates.latest if comparable and self._mode == self._frames else None
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """Return the events that `data` completes; the sequence is not to be changed."""

@@ -68,6 +68,8 @@ class Gaps:
 
     def exact(self, tokens_per_event: int | None) -> Sequence[int]:
         """Return the tokens that were told; `tokens_per_event` stands where none were."""
+        if tokens_per_event == 1:
+            return self._each()
         if tokens_per_event is not None:
             return array("I", (tokens_per_event * n for n in self._each()))
         return array("I") if self._tokens is None else self._tokens

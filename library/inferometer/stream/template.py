@@ -40,8 +40,8 @@ class Template:
 
     __slots__ = (
         "_after",
+        "_after_size",
         "_before",
-        "_end",
         "_name",
         "_raw_after",
         "_raw_before",
@@ -59,14 +59,16 @@ class Template:
         self._raw_before = field + b"data: " + before
         self._raw_after = after + b"\n\n"
         self._start = len(self._raw_before)
-        self._end = -len(self._raw_after)
+        self._after_size = len(self._raw_after)
 
     def fits_read(self, data: bytes) -> bool:
         """Tell whether a read is exactly one event of this template. Every token comes here."""
+        start, end = self._start, len(data) - self._after_size
         return (
             data.startswith(self._raw_before)
             and data.endswith(self._raw_after)
-            and _is_text(data[self._start : self._end])
+            and _TEXT.fullmatch(data, start, end) is not None
+            and (data.isascii() or _is_utf8(data[start:end]))
         )
 
     def fits(self, name: bytes, data: bytes) -> bool:
@@ -102,6 +104,11 @@ class Templates:
         self._read = read
         self._made: list[Template] = []
         self._tries = TRIES
+
+    @property
+    def latest(self) -> Template | None:
+        """The template that is tried first."""
+        return self._made[0] if self._made else None
 
     def of_read(self, data: bytes) -> Sequence[Event] | None:
         """Return what a read says that is exactly one event; None where no template fits."""

@@ -153,6 +153,30 @@ class Timeline:
                 self._ended_ns = moment_ns
         return None
 
+    def again(self, moment_ns: int, index: int) -> int:
+        """Take an `Output` of choice `index` without tokens, if nothing but a gap comes of it.
+
+        Returns the gap in nanoseconds, or 0 where the output has to be taken by `byte` and `take`:
+        then nothing was done. This is the way of nearly every token, so it is all in one place.
+        """
+        choice = self._choices.get(index)
+        last_ns = choice.last_ns if choice is not None else None
+        if (
+            last_ns is None
+            or last_ns < self._stalled_until_ns
+            or moment_ns <= last_ns
+            or self.state is not State.STREAMING
+            or self._untimed
+            or self._stall_pending_ns
+        ):
+            return 0
+        assert choice is not None
+        self._events += 1
+        gap_ns = moment_ns - last_ns
+        self.t_last_ns = self.last_byte_ns = choice.last_ns = moment_ns
+        choice.slot = self.gaps.add(gap_ns, None)
+        return gap_ns
+
     def stall(self, start_ns: int, end_ns: int) -> None:
         """Note that reading was paused for a client that did not read.
 
@@ -317,6 +341,8 @@ class Timeline:
         """Return the tokens of each gap: exact if the events told all of them, else spread."""
         if made.tokens is None or made.source in NO_RATE or not answer.streamed:
             return None, array("I")
+        if made.tokens == self._events and not self._events_told:
+            return "exact", self.gaps.exact(1)  # one token for each event, whoever counted them
         if made.tokens != self._told(answer):
             return "uniform", self.gaps.uniform(made.tokens, self._events)
         return "exact", self.gaps.exact(None if self._events_told else answer.tokens_per_output)

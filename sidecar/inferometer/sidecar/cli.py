@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from inferometer import log
 from inferometer.errors import Place, Problem, SettingsError
@@ -22,6 +23,8 @@ from inferometer.stream.dialect import Call
 from inferometer.stream.request import read, route
 
 PROGRAM = "sidecar"
+UNKNOWN_SERIES: Final = 150
+"""Room for requests without a readable model: mostly routes that generate nothing."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,8 +53,14 @@ def main(argv: Sequence[str]) -> int:
 
 def make_stages(registry: Registry, settings: Settings) -> Stages:
     """Return the stages of measuring that a real sidecar has."""
+    registry.reserve("other")
+    registry.reserve("unknown", UNKNOWN_SERIES)
     for name in settings.models:
-        registry.reserve(name)
+        if not registry.reserve(name):
+            hint = "raise series_max, or list fewer models"
+            logging.getLogger(__name__).warning(
+                "no room for all series of a model", extra={"model": name, "hint": hint}
+            )
     return Stages(
         read_call=lambda started, body: _read_call(started, body, settings.dialect),
         make_decoder=lambda call, status, fields: decoder(call, status=status, fields=fields),

@@ -4,7 +4,7 @@ A stage that raises is counted here and costs the measuring of one exchange, nev
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
@@ -86,6 +86,11 @@ class Desk:
         """Return the label of a model for good; call it once for each request."""
         take = self._stages.names.take
         return self.stage("labels", lambda: take(name, proven=proven)) or "unknown"
+
+    def learn_models(self, names: Iterable[str]) -> None:
+        """Give names that the engine lists their label for certain, and keep room for them."""
+        for name in self._stages.names.list_more(names):
+            self.registry.reserve(name)
 
     def instruments(self, model: str, operation: str, stream: str) -> Instruments:
         """Return the cells of these labels."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from inferometer.metrics.cells import Exemplar
+from inferometer.metrics.cells import Exemplar, Histogram
 from inferometer.sidecar.instruments import Instruments
 from inferometer.stream.dialect import Call
 from inferometer.stream.events import Finished, Reported
@@ -43,9 +43,16 @@ def count_times(
     if summary.tpot_s is not None:
         bound.per_output_token.add(summary.tpot_s, 1, exemplar)
     if summary.weights is not None:
-        cell = bound.inter_token(summary.weights)
-        for gap_s, tokens in summary.token_gaps():
-            cell.add(gap_s, tokens)
+        _count_token_gaps(bound.inter_token(summary.weights), summary)
+
+
+def _count_token_gaps(cell: Histogram, summary: Summary) -> None:
+    weights = summary.gap_tokens
+    if weights and min(weights) == max(weights) == 1:  # the usual case
+        cell.add_all(summary.gaps_s)
+        return
+    for gap_s, tokens in summary.token_gaps():
+        cell.add(gap_s, tokens)
 
 
 def count_tokens(bound: Instruments, summary: Summary, *, answered: bool) -> None:

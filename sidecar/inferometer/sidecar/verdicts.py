@@ -1,7 +1,7 @@
 """The verdict side of measuring: which judges a request gets, and the counters they end in."""
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from inferometer.metrics.build import Registry
 from inferometer.metrics.cells import Counter, Exemplar
@@ -13,6 +13,10 @@ from inferometer.slo.document import Class, Document
 from inferometer.slo.match import Request, header_names, match
 from inferometer.slo.verdict import Judge, Verdict
 from inferometer.stream.dialect import Call
+from inferometer.stream.summary import Summary
+from inferometer.stream.timeline import State, Timeline
+
+NEVER_NS: Final = 1 << 63
 
 
 class _Promises(NamedTuple):
@@ -20,6 +24,72 @@ class _Promises(NamedTuple):
 
     documents: tuple[Document, ...]
     headers: frozenset[str]
+
+
+class Panel:
+    """The judges of one request, told together; without judges every call is cheap."""
+
+    __slots__ = ("_bench", "_exemplar", "_stalled_until_ns", "alarm_ns", "judges")
+
+    def __init__(
+        self, bench: "Bench", judges: Sequence[Judge] = (), exemplar: Exemplar | None = None
+    ) -> None:
+        """Seat the judges; `exemplar` may be shown with a bad verdict."""
+        self.judges = judges
+        limits = [judge.slo.good.gap_ns for judge in judges]
+        self.alarm_ns = min((ns for ns in limits if ns is not None), default=NEVER_NS)
+        """Gaps up to this length need not be told."""
+        self._bench = bench
+        self._exemplar = exemplar
+        self._stalled_until_ns = 0
+
+    def body_done(self, moment_ns: int, body_bytes: int | None) -> None:
+        """Take the end of the request body; its bytes bound the prompt's tokens, None if not."""
+        for judge in self.judges:
+            judge.body_done(moment_ns)
+            judge.prompt(None, body_bytes)
+
+    def output(self, moment_ns: int) -> None:
+        """Take the first output."""
+        for judge in self.judges:
+            judge.output(moment_ns)
+
+    def gap(self, start_ns: int, end_ns: int) -> None:
+        """Take a gap between arrivals, or a silence that lasts while the client reads."""
+        for judge in self.judges:
+            judge.gap(start_ns, end_ns)
+
+    def stalled(self, until_ns: int) -> None:
+        """Take that the client did not read up to that moment: such a silence is its own."""
+        self._stalled_until_ns = until_ns
+
+    def silence(self, timeline: Timeline | None, now_ns: int) -> None:
+        """Take a silence that lasts, or that ends with the stream: it is a gap, too."""
+        if not self.judges or timeline is None or timeline.state is not State.STREAMING:
+            return
+        last_ns = timeline.t_last_ns
+        if last_ns is not None and self._stalled_until_ns <= last_ns < now_ns:
+            self.gap(last_ns, now_ns)
+
+    def blind(self, moment_ns: int) -> None:
+        """Take that output may be missed from now on: its absence proves nothing."""
+        for judge in self.judges:
+            judge.blind(moment_ns)
+
+    def sweep(self, now_ns: int) -> None:
+        """Count the verdicts that are certain by now."""
+        for judge in self.judges:
+            self._count(judge, judge.sweep(now_ns))
+
+    def end(self, summary: Summary) -> None:
+        """Count the verdicts of a finished request that were not given before."""
+        for judge in self.judges:
+            self._count(judge, judge.end(summary))
+        self.judges = ()
+
+    def _count(self, judge: Judge, verdict: Verdict | None) -> None:
+        if verdict is not None:
+            self._bench.count(judge.slo, verdict, self._exemplar)
 
 
 class Bench:
@@ -51,14 +121,14 @@ class Bench:
                     threshold.set(limit_s)
         self._promises = _Promises(documents, header_names(documents))
 
-    def judges(self, started: Started, call: Call, model: str | None, t0_ns: int) -> list[Judge]:
+    def panel(self, started: Started, call: Call, t0_ns: int, exemplar: Exemplar | None) -> Panel:
         """Return the judges of a request: one of each document that has a class for it."""
         documents, wanted = self._promises
         if not documents:
-            return []
+            return Panel(self)
         headers = _headers(started.fields, wanted | {self._tenant_header})
         request = Request(
-            model=model,
+            model=call.model,
             route=clean(started.target.partition(b"?")[0]),
             operation=call.operation,
             stream=call.stream,
@@ -73,7 +143,7 @@ class Bench:
             elif request.expected_to_match:
                 name = "inferometer_slo_unmatched_total"
                 self._registry.counter(name, VANTAGE, document.name).add()
-        return judges
+        return Panel(self, judges, exemplar)
 
     def count(self, slo: Class, verdict: Verdict, exemplar: Exemplar | None) -> None:
         """Count a verdict; a bad one may show its trace."""

@@ -7,7 +7,9 @@ this exchange, never more: the observer counts it, and the end of the exchange i
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from inferometer.metrics.cells import Histogram
 from inferometer.sidecar.instruments import Instruments
+from inferometer.sidecar.models import BYTES_MAX, lists_models, names_in
 from inferometer.sidecar.record import count_said, count_times, count_tokens
 from inferometer.sidecar.tap import (
     Answered,
@@ -24,6 +26,7 @@ from inferometer.sidecar.tap import (
     Upgraded,
 )
 from inferometer.sidecar.traceparent import exemplar_of
+from inferometer.sidecar.verdicts import Panel
 from inferometer.stream.dialect import Call
 from inferometer.stream.events import Event, Finished, Named, Output, Reported, Skipped
 from inferometer.stream.outcome import Relay, conclude
@@ -33,8 +36,8 @@ from inferometer.stream.timeline import Arrival, State, Timeline
 
 if TYPE_CHECKING:
     from inferometer.sidecar.desk import Desk
-    from inferometer.slo.verdict import Judge
     from inferometer.stream.decode import Decoder
+    from inferometer.stream.template import Template
 
 SECOND_NS: Final = 1_000_000_000
 SAID_MAX: Final = 64
@@ -50,7 +53,7 @@ class Watch:
         self.entries = 1
         self.call: Call | None = None
         self.timeline: Timeline | None = None
-        self.judges: list[Judge] = []
+        self.panel = Panel(desk.bench)
         self.model = "unknown"
         self.tunnel = False
         self.started = started
@@ -58,7 +61,6 @@ class Watch:
         self._tapped = tapped
         self._prefix: list[bytes] = []
         self._body_ns: int | None = None
-        self._sent_ns: int | None = None
         self._decoder: Decoder | None = None
         self._answer = Answer()
         self._answered: Answered | None = None
@@ -66,8 +68,13 @@ class Watch:
         self._instruments: Instruments | None = None
         self._exemplar = exemplar_of(started)
         self._answer_model: str | None = None
-        self._stalled_until_ns = 0
+        self._usual: Template | None = None
+        self._usual_choice = 0
+        self._inter_chunk: Histogram | None = None
         self._skipped: str | None = None
+        self._listing: list[bytes] | None = None
+        self._listing_room = BYTES_MAX
+        self._lost = False
         self._said: list[Finished | Reported] = []
 
     @property
@@ -77,12 +84,32 @@ class Watch:
 
     def take(self, moment_ns: int, mark: Mark) -> bool:
         """Take one mark; return whether it was the last."""
-        self.entries += 1
         if type(mark) is bytes:
             self._body(moment_ns, mark)
             return False
+        self.entries += 1
         _TAKES[type(mark)](self, moment_ns, mark)
         return type(mark) is Finish
+
+    def token(self, moment_ns: int, data: bytes) -> bool:
+        """Take a read that is one more token like the last; False where it has to be `take`n.
+
+        Nearly all of measuring is done here, so it does what `take` would, and nothing else.
+        """
+        usual = self._usual
+        if usual is None or not usual.fits_read(data):
+            return False
+        assert self.timeline is not None
+        gap_ns = self.timeline.again(moment_ns, self._usual_choice)
+        if not gap_ns:
+            return False
+        cell = self._inter_chunk
+        if cell is None:
+            cell = self._inter_chunk = self._bound().inter_chunk
+        cell.add(gap_ns / SECOND_NS)
+        if gap_ns > self.panel.alarm_ns:
+            self.panel.gap(moment_ns - gap_ns, moment_ns)
+        return True
 
     def request_body(self, _moment_ns: int, mark: RequestBody) -> None:
         """Keep a part of the request body until it is read."""
@@ -115,36 +142,20 @@ class Watch:
         if self._body_ns is not None:
             self.timeline.body_done(self._body_ns)
         self.model = desk.peek_model(self.call.model)
-        judges = desk.bench.judges(started, self.call, self.call.model, self.t0_ns)
-        for judge in judges:
-            if self._body_ns is not None:
-                judge.body_done(self._body_ns)
-                judge.prompt(None, None if self._is_compressed else body_bytes)
-        self.judges = judges
+        self.panel = desk.bench.panel(started, self.call, self.t0_ns, self._exemplar)
+        if self._body_ns is not None:
+            self.panel.body_done(self._body_ns, None if self._is_compressed else body_bytes)
 
     @property
     def _is_compressed(self) -> bool:
         """Whether the bytes of the request body are no bound of its tokens."""
         return any(name.lower() == b"content-encoding" for name, _ in self.started.fields)
 
-    def _tell_silence(self, now_ns: int) -> None:
-        """Tell judges of a silence that lasts, or that ended with the stream: it is a gap, too."""
-        timeline = self.timeline
-        if timeline is None or timeline.state is not State.STREAMING or not self.judges:
-            return
-        last_ns = timeline.t_last_ns
-        if last_ns is not None and self._stalled_until_ns <= last_ns < now_ns:
-            for judge in self.judges:
-                judge.gap(last_ns, now_ns)
-
     def sweep(self, now_ns: int) -> None:
         """Count the verdicts that are certain by now."""
         if not self._tapped.paused:
-            self._tell_silence(now_ns)
-        for judge in self.judges:
-            verdict = judge.sweep(now_ns)
-            if verdict is not None:
-                self._desk.bench.count(judge.slo, verdict, self._exemplar)
+            self.panel.silence(self.timeline, now_ns)
+        self.panel.sweep(now_ns)
 
     @property
     def model_name(self) -> str | None:
@@ -154,7 +165,6 @@ class Watch:
 
     def sent(self, moment_ns: int, mark: Sent) -> None:
         """Count what the way through the sidecar cost so far."""
-        self._sent_ns = moment_ns
         added_ns = max(0, moment_ns - self.t0_ns - mark.dial_ns)
         self._desk.head_delay.add(added_ns / SECOND_NS)
         if mark.dial_ns:
@@ -167,6 +177,8 @@ class Watch:
         self._read_call(sum(map(len, self._prefix)))
         self._answered = mark
         self._answered_ns = moment_ns
+        if lists_models(self.started, mark):
+            self._listing = []
         call = self.call
         assert call is not None
         desk = self._desk
@@ -174,12 +186,7 @@ class Watch:
             "parser", lambda: desk.make_decoder(call, mark.status, mark.fields)
         )
         if self._decoder is None or self._decoder.opaque is not None:
-            self._go_blind(moment_ns)
-
-    def _go_blind(self, moment_ns: int) -> None:
-        """Take that this answer's output cannot be seen: its absence proves nothing."""
-        for judge in self.judges:
-            judge.blind(moment_ns)
+            self.panel.blind(moment_ns)
 
     def _body(self, moment_ns: int, data: bytes) -> None:
         timeline = self.timeline
@@ -187,6 +194,10 @@ class Watch:
         if timeline is None:
             return
         timeline.byte(moment_ns)
+        if self._listing is not None:
+            self._listing.append(data[: self._listing_room])
+            self._listing_room -= len(self._listing[-1])
+            return
         if decoder is None:
             self._tapped.muted = True
             return
@@ -197,22 +208,35 @@ class Watch:
             return
         if decoder.opaque is not None:
             self._tapped.muted = True
-            self._go_blind(moment_ns)
-        elif decoder.call is not self.call:
+            self.panel.blind(moment_ns)
+            return
+        if decoder.call is not self.call:
             self.call = decoder.call  # the stream told its dialect, where the route did not
             self._instruments = None
+        self._look_for_usual(decoder)
+
+    def _look_for_usual(self, decoder: "Decoder") -> None:
+        """Prepare `token` for reads that fit the latest template, until one does not."""
+        usual = decoder.usual
+        if usual is self._usual:
+            return
+        self._usual = usual
+        event = usual.events[0] if usual is not None else None
+        if isinstance(event, Output):
+            self._usual_choice = event.choice
+            self._inter_chunk = None
 
     def _fail_parser(self, moment_ns: int, error: Exception) -> None:
         self._desk.count_error("parser", error)
-        self._lose(moment_ns)
-        self._answer = self._decoder.answer if self._decoder is not None else Answer()
-        self._decoder = None
+        self._decoder = None  # first: whatever it does now, the end will be recorded
+        self._usual = None
         self._tapped.muted = True
+        self._lose(moment_ns)
 
     def _take_events(self, moment_ns: int, timeline: Timeline, events: Iterable[Event]) -> None:
         for event in events:
             if type(event) is not Output:
-                self._tell_silence(moment_ns)
+                self.panel.silence(timeline, moment_ns)
                 timeline.take(moment_ns, event)
                 self._heard(event)
                 continue
@@ -224,8 +248,7 @@ class Watch:
         gap_ns = arrival.gap_ns
         if gap_ns is not None:
             self._bound().inter_chunk.add(gap_ns / SECOND_NS)
-            for judge in self.judges:
-                judge.gap(moment_ns - gap_ns, moment_ns)
+            self.panel.gap(moment_ns - gap_ns, moment_ns)
         if arrival.first or arrival.visible:
             self._first(moment_ns, arrival)
 
@@ -233,9 +256,9 @@ class Watch:
         wait_s = (moment_ns - self.t0_ns) / SECOND_NS
         if arrival.first:
             self._prove_model()
+            self._usual = None  # its cell has another label now
             self._bound().first_token.add(wait_s, 1, self._exemplar)
-            for judge in self.judges:
-                judge.output(moment_ns)
+            self.panel.output(moment_ns)
         if arrival.visible:
             self._bound().first_output.add(wait_s, 1, self._exemplar)
 
@@ -252,18 +275,20 @@ class Watch:
 
     def stalled(self, moment_ns: int, mark: Stall) -> None:
         """Take that the client did not read for a while."""
-        self._stalled_until_ns = moment_ns
+        self.panel.stalled(moment_ns)
         if self.timeline is not None:
             self.timeline.stall(moment_ns - mark.duration_ns, moment_ns)
         name = "inferometer_client_stall_seconds_total"
         self._bound().of_model(name).add(mark.duration_ns / SECOND_NS)
 
     def _lose(self, moment_ns: int) -> None:
+        self._lost = True
+        self._usual = None
         if self.timeline is not None:
             self.timeline.dropped()
         if self._decoder is not None:
             self._decoder.dropped()
-        self._go_blind(moment_ns)
+        self.panel.blind(moment_ns)
 
     def upgraded(self, _moment_ns: int, _mark: Upgraded) -> None:
         """Take that only bytes will pass from now on."""
@@ -300,18 +325,19 @@ class Watch:
         timeline, call = self.timeline, self.call
         assert timeline is not None
         assert call is not None
+        if self._listing is not None and mark.cause == "complete" and not self._lost:
+            listing = self._listing
+            self._desk.stage("parser", lambda: self._desk.learn_models(names_in(listing)))
         self._close_decoder(moment_ns, timeline, clean=mark.cause == "complete")
         unseen = self._tapped.muted and self._answered is not None and mark.response_bytes > 0
         if unseen and mark.cause == "complete":
             timeline.byte(moment_ns)
         conclusion = conclude(self._relay_end(moment_ns, mark), self._answer, timeline.seen)
+        self._usual = None
         summary = timeline.finish(conclusion.outcome, conclusion.moment_ns, answer=self._answer)
+        self.entries += summary.output_events
         self._desk.stage("registry", lambda: self._record(summary, mark, call))
-        for judge in self.judges:
-            verdict = judge.end(summary)
-            if verdict is not None:
-                self._desk.bench.count(judge.slo, verdict, self._exemplar)
-        self.judges = []
+        self.panel.end(summary)
 
     def _relay_end(self, moment_ns: int, mark: Finish) -> Relay:
         answered = self._answered

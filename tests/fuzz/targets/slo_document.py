@@ -1,0 +1,36 @@
+"""SLO documents: what is wrong is a SpecError with places, what is right can be used."""
+
+import atexit
+import tempfile
+from pathlib import Path
+
+from inferometer.errors import SpecError
+from inferometer.slo.spec import edges, load, unsupported
+
+WORDS = (
+    b"apiVersion: inferometer/v1\n", b"kind: SLO\n", b"metadata: {name: chat}\n", b"classes:\n",
+    b"  - {name: all, objective: 99, good: {ttft: 500ms}}\n", b"match: ", b"model: ", b"window: ",
+    b"ttft: {base: 1s, per_1k_prompt_tokens: 10ms, from: body}", b"itl: {p95: 50ms, max: 1s}",
+    b"e2e: ", b"tpot: ", b"alerts: ", b"&a ", b"*a", b"!!python/object", b"<<: ", b"---\n", b"\t",
+    b'"\\u0000"', b"99.9%", b"1e999", b"0x1F", b"[[[[", b"{{{{", b"? ", b"- ", b"|\n", b">\n",
+)  # fmt: skip
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="fuzz-slo-")
+atexit.register(_FOLDER.cleanup)
+PATH = Path(_FOLDER.name, "slo.yaml")
+
+
+def check(data: bytes) -> None:
+    """Nothing but SpecError; libFuzzer's time limit bounds the work."""
+    PATH.write_bytes(data)
+    try:
+        documents = load([PATH])
+    except SpecError as error:
+        if any(problem.place.source != str(PATH) for problem in error.problems):
+            raise
+        str(error).encode()
+        return
+    problems = unsupported(documents)
+    str(problems).encode()
+    if not problems:
+        edges(documents)
