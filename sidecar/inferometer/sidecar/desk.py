@@ -6,7 +6,7 @@ A stage that raises is counted here and costs the measuring of one exchange, nev
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Final, Literal, TypeVar, get_args
 
 from inferometer import log
 from inferometer.metrics.build import Registry
@@ -19,6 +19,9 @@ from inferometer.stream.dialect import Call
 
 Stage = Literal["parser", "registry", "labels", "tracer", "logger", "tokenizer"]
 T = TypeVar("T")
+
+OPAQUE: Final = Call(dialect="opaque", operation="other", model=None, stream="unknown")
+"""A request that could not be read."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,12 +74,12 @@ class Desk:
             self.internal_errors["logger"] += 1
 
     def read_call(self, started: Started, body: bytes) -> Call:
-        """Return what a request asks for."""
-        return self._stages.read_call(started, body)
+        """Return what a request asks for, `OPAQUE` where reading it failed."""
+        return self.stage("parser", lambda: self._stages.read_call(started, body)) or OPAQUE
 
-    def make_decoder(self, call: Call, status: int, fields: Fields) -> Decoder:
-        """Return the decoder of an answer."""
-        return self._stages.make_decoder(call, status, fields)
+    def make_decoder(self, call: Call, status: int, fields: Fields) -> Decoder | None:
+        """Return the decoder of an answer, None where making one failed."""
+        return self.stage("parser", lambda: self._stages.make_decoder(call, status, fields))
 
     def peek_model(self, name: str | None) -> str:
         """Return the label of a model as of now."""

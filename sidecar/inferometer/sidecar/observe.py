@@ -19,8 +19,8 @@ from inferometer.sidecar.watch import SECOND_NS, Watch
 
 BATCH_MAX: Final = 4096
 """Entries taken from the ring at once."""
-SLICE: Final = 32
-"""Entries taken in one go, which is less than a tenth of a millisecond of work."""
+SLICE: Final = 64
+"""Entries taken in one go, some 0.15 ms of work."""
 BREATH_S: Final = 0.0001
 """A real sleep between slices: nothing less lets the serving loop have the interpreter at once."""
 GAUGES_S: Final = 0.25
@@ -53,7 +53,7 @@ class Observer:
         self._models_in_flight: set[str] = set()
         self._entry_ns = 1000.0  # what one entry costs, as an exponential mean
         self._gauges_due_ns = 0
-        self._stopping = threading.Event()
+        self._stopping = False
         self._thread: threading.Thread | None = None
 
     # -- the thread ------------------------------------------------------------------------------
@@ -66,14 +66,14 @@ class Observer:
 
     def stop(self, timeout_s: float = 1.0) -> None:
         """Measure what is left and end; a thread that hangs is left behind."""
-        self._stopping.set()
+        self._stopping = True
         if self._thread is not None:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._interval_s):
+        while not self._stopping:
+            time.sleep(self._interval_s)  # an event to wait for would cost two more system calls
             self._guarded_tick()
-        self._guarded_tick()
 
     def _guarded_tick(self) -> None:
         try:
@@ -100,7 +100,7 @@ class Observer:
             if start:
                 time.sleep(BREATH_S)
             part = entries[start : start + SLICE]
-            begun_ns = time.thread_time_ns()
+            begun_ns = time.perf_counter_ns()
             for tapped, moment_ns, mark in part:
                 watch = tapped.watch
                 is_token = (
@@ -110,8 +110,9 @@ class Observer:
                 )
                 if not is_token:
                     self._take_one(tapped, moment_ns, mark)
-            spent_ns = (time.thread_time_ns() - begun_ns) / len(part)
-            self._entry_ns += 0.05 * (spent_ns - self._entry_ns)
+            spent_ns = (time.perf_counter_ns() - begun_ns) / len(part)
+            # A slice in which another thread ran tells nothing; a mean that follows slowly does.
+            self._entry_ns += 0.05 * (min(spent_ns, 4 * self._entry_ns) - self._entry_ns)
 
     def _take_one(self, tapped: Tapped, moment_ns: int, mark: Mark) -> None:
         watch = tapped.watch

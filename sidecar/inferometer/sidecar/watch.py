@@ -7,7 +7,7 @@ this exchange, never more: the observer counts it, and the end of the exchange i
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from inferometer.metrics.cells import Histogram
+from inferometer.sidecar.desk import OPAQUE
 from inferometer.sidecar.instruments import Instruments
 from inferometer.sidecar.models import BYTES_MAX, lists_models, names_in
 from inferometer.sidecar.record import count_said, count_times, count_tokens
@@ -35,6 +35,7 @@ from inferometer.stream.summary import Answer, Summary
 from inferometer.stream.timeline import Arrival, State, Timeline
 
 if TYPE_CHECKING:
+    from inferometer.metrics.cells import Histogram
     from inferometer.sidecar.desk import Desk
     from inferometer.stream.decode import Decoder
     from inferometer.stream.template import Template
@@ -137,7 +138,7 @@ class Watch:
         desk = self._desk
         started = self.started
         body, self._prefix = b"".join(self._prefix), []
-        self.call = desk.stage("parser", lambda: desk.read_call(started, body)) or OPAQUE
+        self.call = desk.read_call(started, body)
         self.timeline = Timeline(self.call, t0_ns=self.t0_ns, stall_s=desk.stall_s)
         if self._body_ns is not None:
             self.timeline.body_done(self._body_ns)
@@ -181,10 +182,7 @@ class Watch:
             self._listing = []
         call = self.call
         assert call is not None
-        desk = self._desk
-        self._decoder = desk.stage(
-            "parser", lambda: desk.make_decoder(call, mark.status, mark.fields)
-        )
+        self._decoder = self._desk.make_decoder(call, mark.status, mark.fields)
         if self._decoder is None or self._decoder.opaque is not None:
             self.panel.blind(moment_ns)
 
@@ -385,9 +383,6 @@ class Watch:
         if reason is not None and (self.tunnel or not quiet):
             self._desk.count_unparsed(call.dialect, reason)
 
-
-OPAQUE: Final = Call(dialect="opaque", operation="other", model=None, stream="unknown")
-"""A request that could not be read."""
 
 _TAKES: Final[Mapping[type[Mark], Callable[[Watch, int, Any], None]]] = {
     RequestBody: Watch.request_body,
