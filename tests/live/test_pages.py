@@ -5,11 +5,11 @@ from importlib.resources import files
 
 import pytest
 
-from inferometer import web
 from inferometer.live import pages
 from inferometer.live.history import History
 from inferometer.live.reading import Reading
 from inferometer.live.watch import Watch, Windows, names
+from inferometer.web import server as web
 
 WINDOWS = Windows(1.0, 10.0, 60.0)
 

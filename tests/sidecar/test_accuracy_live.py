@@ -17,7 +17,7 @@ from support.speakers import SPEAKERS, Speaker
 if TYPE_CHECKING:
     from support.samples import Samples
 
-EACH = 6
+EACH = 4
 TOLERANCE_S = 0.025
 MEDIAN_ERROR_MAX_S = 0.005
 

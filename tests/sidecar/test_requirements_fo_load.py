@@ -52,18 +52,18 @@ def test_a_flood_of_names_is_folded_and_counted_and_costs_little(pair: Pair) -> 
         flood(wire, 0, 300)
         pair.sidecar.settle()
         before = rss_bytes(pair.sidecar.pid)
-        flood(wire, 300, 3000)
+        flood(wire, 300, 2000)
     page = pair.sidecar.settle()
     assert rss_bytes(pair.sidecar.pid) - before < 20 * MIB
     models = page.labels("inferometer_requests_total", "model")
     assert len(models) <= 16 + 3  # unknown, other, and vip if it was seen
     assert "other" in models
-    assert page.total("inferometer_requests_total") >= 3300, "every request is counted"
+    assert page.total("inferometer_requests_total") >= 2300, "every request is counted"
     series = page.value("inferometer_sidecar_series")
     assert series is not None
     assert series <= SERIES_MAX
     overflow = page.total("inferometer_sidecar_label_overflow_total")
-    assert overflow > 2000
+    assert overflow > 1500
     for word in ("tenant-", "agent-", "M10"):
         assert word not in page.text
     assert promtool_complaints(page.text) == ""

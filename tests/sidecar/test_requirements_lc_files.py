@@ -100,8 +100,7 @@ def test_at_reload_a_wrong_file_changes_nothing_and_a_metric_tells(
             assert wire.ask(request("GET", "/t")).status == 200
         assert f"{document}:" in sidecar.stderr
         document.write_text(GOOD_SLO.replace("60s", "30s"))
-        if way == "signal":
-            sidecar.signal(signal.SIGHUP)
+        sidecar.signal(signal.SIGHUP)
         sidecar.wait_samples(
             lambda s: {v for _, v in s.find("inferometer_sidecar_reload_ok")} == {1.0}
         )

@@ -1,10 +1,12 @@
 """PF-09 to PF-11: the upstream is trusted no more than a client, and exchanges never mix."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from support.client import Wire
+from support.connection import Connection
 from support.pair import Pair, running_pair, unique
 from support.script import (
     LAST_CHUNK,
@@ -263,6 +265,10 @@ def test_no_request_runs_twice(pair: Pair, action: Action, method: str) -> None:
     assert len(pair.server.find(target.encode())) == 1
 
 
+def has_left(connection: Connection) -> bool:
+    return connection.eof_ns is not None
+
+
 @pytest.mark.req("PF-11")
 def test_a_pooled_connection_that_the_upstream_has_closed_costs_no_request(pair: Pair) -> None:
     target = pair.plan(script(plain(b"last"), Action.HALF_CLOSE))
@@ -270,7 +276,9 @@ def test_a_pooled_connection_that_the_upstream_has_closed_costs_no_request(pair:
         for _ in range(20):
             assert wire.ask(request("GET", target)).body == b"last"
             # A request that crosses the FIN would fail, and rightly so: it must not run twice.
-            pair.server.wait(lambda: pair.server.connections[-1].eof_ns is not None)
+            exchange = pair.server.find(target.encode())[-1]
+            used = next(c for c in pair.server.connections if exchange in c.exchanges)
+            pair.server.wait(partial(has_left, used))
 
 
 @pytest.mark.req("PF-11")

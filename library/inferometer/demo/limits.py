@@ -12,7 +12,7 @@ SLO: Final = "demo-chat"
 OBJECTIVE: Final = 0.95
 TTFT_S: Final = 0.8
 ITL_S: Final = 0.2
-ITL_SHARE: Final = 0.99
+ITL_SHARE: Final = 0.95
 GAP_S: Final = 1.0
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from inferometer import web
 from inferometer.addresses import Address
 from inferometer.errors import WorldError
 from inferometer.live import pages, reading
@@ -15,6 +14,7 @@ from inferometer.live.settings import LISTEN, Settings
 from inferometer.live.target import Client, Target, authorization, trust
 from inferometer.live.watch import Watch, names
 from inferometer.metrics.reader import parse
+from inferometer.web import server as web
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl
 
-from inferometer import web
 from inferometer.live.history import History
 from inferometer.live.watch import ALL, State, Watch
+from inferometer.web import server as web
 
 NUMBER_CHARS_MAX: Final = 15
 """Digits of a point's number: more seconds than there have been."""

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from inferometer import log, web
+from inferometer import log
 from inferometer.errors import Problem, SpecError, UserError, WorldError
 from inferometer.metrics.build import Registry
 from inferometer.metrics.exposition import OPENMETRICS, TEXT, wants_openmetrics, write
@@ -28,6 +28,7 @@ from inferometer.sidecar.tap import Ring
 from inferometer.sidecar.tls import ClientTls, Files, UpstreamTls
 from inferometer.slo import spec
 from inferometer.slo.spec import Document
+from inferometer.web import server as web
 
 STOP_STEP_S: Final = 0.05
 """How often a stopping sidecar looks whether it may go."""

@@ -1,7 +1,7 @@
 """Request heads of the admin port: a request or a refusal, and an answer that can be written."""
 
 from inferometer.metrics.exposition import wants_openmetrics
-from inferometer.web_heads import HeadError, Response, accepts_gzip, answer, read_head
+from inferometer.web.heads import HeadError, Response, accepts_gzip, answer, read_head
 
 WORDS = (
     b"GET /metrics HTTP/1.1", b"\r\nHost: h", b"\r\nAccept: application/openmetrics-text;q=0.5",

@@ -46,6 +46,7 @@ export function share(value) {
   if (value === null || value === undefined) return UNKNOWN;
   const percent = value * 100;
   if (percent === 0 || percent === 100) return figure(String(percent), "%");
+  if (percent < 0.1) return figure("< 0.1", "%");
   const places = percent > 99 ? 2 : 1;
   const scale = 10 ** places;
   return figure((Math.floor(percent * scale + 1e-6) / scale).toFixed(places), "%");

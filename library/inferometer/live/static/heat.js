@@ -14,7 +14,7 @@ export class HeatMap {
     this.spec = spec;
     Object.assign(this, frame(spec));
     this.told = make("b", { "data-series": "heat" });
-    this.legend.append(make("span", {}, "requests with a first token, per bucket", this.told));
+    this.legend.append(make("span", {}, "first tokens", this.told));
     this.cells = [];
     this.rows = { low: 0, high: 1 };
   }
@@ -129,7 +129,7 @@ export class HeatMap {
   tell(time) {
     const cell = time === null ? this.cells.at(-1) : this.cells.find(({ at, widthS }) => at <= time && time < at + widthS);
     const total = cell ? cell.counts.reduce((sum, count) => sum + count, 0) : null;
-    this.told.textContent = total === null ? "no data" : `${total} in ${cell.widthS} s`;
+    this.told.textContent = total === null ? "no data" : `${total} in ${cell.widthS === 1 ? "a second" : `${cell.widthS} s`}`;
   }
 }
 

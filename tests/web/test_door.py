@@ -5,9 +5,9 @@ from queue import Queue
 import bcrypt
 import pytest
 
-from inferometer.web_config import Watch, WebConfig
-from inferometer.web_door import Door, Pending, Tally
-from inferometer.web_heads import HEAD_BYTES_MAX, Answer, Handler, Head, Request, Response, plain
+from inferometer.web.config import Watch, WebConfig
+from inferometer.web.door import Door, Pending, Tally
+from inferometer.web.heads import HEAD_BYTES_MAX, Answer, Handler, Head, Request, Response, plain
 
 HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
 USERS = {"alice": HASH}

@@ -18,9 +18,9 @@ import pytest
 from inferometer.errors import SettingsError, WorldError
 from inferometer.metrics.build import Registry
 from inferometer.metrics.exposition import TEXT, write
-from inferometer.web import Handler, Limits, Request, Response, Server, plain
-from inferometer.web_access import Credentials
-from inferometer.web_config import LOOK_EVERY_S
+from inferometer.web.access import Credentials
+from inferometer.web.config import LOOK_EVERY_S
+from inferometer.web.server import Handler, Limits, Request, Response, Server, plain
 from support.certificates import Authority
 
 WAIT_S = 5.0

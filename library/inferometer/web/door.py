@@ -11,9 +11,9 @@ from email.utils import formatdate
 from typing import Final, Literal
 
 from inferometer import log
-from inferometer.web_access import Access, Credentials, read_credentials
-from inferometer.web_config import Watch, WebConfig
-from inferometer.web_heads import (
+from inferometer.web.access import Access, Credentials, read_credentials
+from inferometer.web.config import Watch, WebConfig
+from inferometer.web.heads import (
     HEAD_BYTES_MAX,
     HEAD_END,
     Answer,

@@ -6,7 +6,7 @@ from typing import Self
 import pytest
 
 from inferometer.errors import WorldError
-from inferometer.web_link import Link, Phase, listen
+from inferometer.web.link import Link, Phase, listen
 
 
 class ScriptedTls(ssl.SSLSocket):

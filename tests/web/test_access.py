@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.web_access import (
+from inferometer.web.access import (
     VERDICTS_MAX,
     WAITING_MAX,
     Access,

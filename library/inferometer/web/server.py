@@ -21,11 +21,11 @@ from typing import Final
 
 from inferometer import log
 from inferometer.certificates import alternative_names
-from inferometer.web_access import is_available
-from inferometer.web_config import Watch, WebConfig, load
-from inferometer.web_door import Door, Pending, Tally
-from inferometer.web_heads import Answer, Handler, Request, Response, plain
-from inferometer.web_link import Link, Phase, listen
+from inferometer.web.access import is_available
+from inferometer.web.config import Watch, WebConfig, load
+from inferometer.web.door import Door, Pending, Tally
+from inferometer.web.heads import Answer, Handler, Request, Response, plain
+from inferometer.web.link import Link, Phase, listen
 
 __all__ = ["Handler", "Limits", "Request", "Response", "Server", "plain"]
 

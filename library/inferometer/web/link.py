@@ -11,10 +11,10 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Final
 
 from inferometer.errors import WorldError
-from inferometer.web_heads import Answer
+from inferometer.web.heads import Answer
 
 if TYPE_CHECKING:
-    from inferometer.web_door import Pending
+    from inferometer.web.door import Pending
 
 BACKLOG: Final = 4096
 """Connections that the kernel keeps before they are accepted."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.web_heads import (
+from inferometer.web.heads import (
     FIELDS_MAX,
     GZIP_BYTES_MIN,
     PIECE_BYTES,

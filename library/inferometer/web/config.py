@@ -19,7 +19,7 @@ from inferometer import documents
 from inferometer.documents import Report, Scalar, Table, shown
 from inferometer.errors import Place, SettingsError, UserError
 from inferometer.schema import Record, Value, boolean, duration_ns, integer, one_of
-from inferometer.web_tls import read_tls
+from inferometer.web.tls import read_tls
 
 USERS_MAX: Final = 256
 COST_MIN: Final = 4

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inferometer.errors import SettingsError
-from inferometer.web_config import (
+from inferometer.web.config import (
     LOOK_EVERY_S,
     TRY_AGAIN_S,
     USERS_MAX,

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from inferometer.errors import SettingsError
-from inferometer.web_config import WebConfig, load
-from inferometer.web_tls import FILE_BYTES_MAX
+from inferometer.web.config import WebConfig, load
+from inferometer.web.tls import FILE_BYTES_MAX
 from support.certificates import Authority
 
 FILES = "  cert_file: server.pem\n  key_file: server.key\n"
