@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Most tests wait for a child process most of the time; those marked `alone` still run alone.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 # Passed on to the demo: how long it runs before it prints its summary and ends.
 ifdef DEMO_SECONDS
@@ -21,7 +23,7 @@ demo: setup  ## Run a model server, the sidecar, a load and the live page (DEMO_
 	@$(BIN)/inferometer demo
 
 test: setup  ## Run the tests
-	@$(BIN)/pytest -m "not e2e"
+	@$(BIN)/pytest $(PARALLEL) -m "not e2e"
 
 check: setup  ## Lint, types, import contracts, generated files, then the tests with coverage
 	$(BIN)/ruff check
@@ -29,7 +31,7 @@ check: setup  ## Lint, types, import contracts, generated files, then the tests 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/pytest -m "not e2e" --cov --cov-report=term
+	$(BIN)/pytest $(PARALLEL) -m "not e2e" --cov --cov-report=term
 
 generate: setup  ## Write the reference pages anew
 	$(BIN)/python docs/generate.py

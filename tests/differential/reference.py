@@ -12,7 +12,6 @@ HEAD_BYTES_MAX: Final = 64 << 10
 FIELDS_MAX: Final = 200
 TARGET_BYTES_MAX: Final = 16 << 10
 SIZE_LINE_BYTES_MAX: Final = 272
-EXTENSION_BYTES_MAX: Final = 254
 TRAILER_BYTES_MAX: Final = 8 << 10
 
 TOKEN: Final = frozenset(
@@ -76,10 +75,10 @@ def read_requests(data: bytes) -> Reading:
     """Return what a client has sent that says nothing further."""
     requests: list[Request] = []
     begun = b""
-    while data.removeprefix(b"\r\n"):
+    while data := _behind_empty_lines(data):
         begun = b""
         try:
-            first, fields, rest = _head(data.removeprefix(b"\r\n"))
+            first, fields, rest = _head(data)
             method, target, version = _request_line(first)
             _check_routing(method, target, fields)
             stays = _stays(version, fields)
@@ -94,6 +93,13 @@ def read_requests(data: bytes) -> Reading:
         if not stays:
             break
     return Reading(tuple(requests), "complete")
+
+
+def _behind_empty_lines(data: bytes) -> bytes:
+    """Skip what a careless client sends behind a body (RFC 9112, section 2.2)."""
+    while data.startswith(b"\r\n"):
+        data = data[2:]
+    return data
 
 
 def _head(data: bytes) -> tuple[bytes, list[Field], bytes]:
@@ -241,19 +247,49 @@ def read_chunked(body: bytes) -> Body:
 def _size(body: bytes, at: int) -> tuple[int, int]:
     """Return a size and where its line ends: (0, -1) while it is cut, (-1, -1) if it is wrong."""
     line, found, _ = body[at:].partition(b"\r\n")
-    text = line if found else line.removesuffix(b"\r")
-    digits, semicolon, extension = text.partition(b";")
-    wrong = (
-        not set(digits) <= HEX
-        or len(digits) > 15
-        or (not digits and (semicolon or found or line))
-        or not is_value(extension)
-        or len(extension) > EXTENSION_BYTES_MAX
-        or len(line) + 2 > SIZE_LINE_BYTES_MAX + (0 if found else 2)
+    if not found:
+        return (0, -1) if _may_be_size(line) else (-1, -1)
+    digits, semicolon, extensions = line.partition(b";")
+    good = (
+        1 <= len(digits) <= 15
+        and set(digits) <= HEX
+        and len(line) + 2 <= SIZE_LINE_BYTES_MAX
+        and (not semicolon or _are_extensions(extensions))
     )
-    if wrong:
-        return -1, -1
-    return (int(digits, 16), at + len(line) + 2) if found else (0, -1)
+    return (int(digits, 16), at + len(line) + 2) if good else (-1, -1)
+
+
+def _may_be_size(begun: bytes) -> bool:
+    """Tell whether a line that is cut may become one, as far as a look at its bytes tells."""
+    digits, _, extensions = begun.removesuffix(b"\r").partition(b";")
+    good = len(digits) <= 15 and set(digits) <= HEX and is_value(extensions)
+    return good and len(begun) < SIZE_LINE_BYTES_MAX and (bool(digits) or not begun)
+
+
+def _are_extensions(text: bytes) -> bool:
+    """Tell whether these are names and values (RFC 9112, section 7.1.1), without blanks."""
+    name = text
+    for end in (b";", b"="):
+        name = name.partition(end)[0]
+    rest = text[len(name) :]
+    if not name or not set(name) <= TOKEN:
+        return False
+    if rest.startswith(b'="'):
+        rest = _behind_quoted(rest[2:])
+    elif rest.startswith(b"="):
+        value, semicolon, further = rest[1:].partition(b";")
+        if not value or not set(value) <= TOKEN:
+            return False
+        rest = semicolon + further
+    return not rest or (rest.startswith(b";") and _are_extensions(rest[1:]))
+
+
+def _behind_quoted(text: bytes) -> bytes:
+    """Return what is behind a quoted text, `"` where it has no end or holds what it must not."""
+    at = 0
+    while at < len(text) and text[at : at + 1] != b'"':
+        at += 2 if text[at : at + 1] == b"\\" else 1
+    return text[at + 1 :] if at < len(text) and is_value(text[:at]) else b'"'
 
 
 def _trailers(body: bytes, at: int, payload: bytes) -> Body:

@@ -39,6 +39,11 @@ def test_a_plain_request_is_seen_as_it_was_sent(arena: Arena, raw: bytes) -> Non
     assert arena.play(raw).ending == "complete"
 
 
+def test_empty_lines_before_a_request_are_none_wherever_they_are_cut(arena: Arena) -> None:
+    for cuts in ((), (1,), (2,), (3,), (1, 1), (4,), (5,)):
+        assert arena.play(b"\r\n\r\n" + PLAIN[0], cuts).ending == "complete"
+
+
 @pytest.mark.req("PF-01", "PF-03")
 @given(raw=conversations(), cuts=st.lists(st.integers(1, 200), max_size=2))
 @settings(

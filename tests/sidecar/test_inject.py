@@ -1,4 +1,3 @@
-import dataclasses
 import json
 from typing import Final
 
@@ -213,7 +212,7 @@ def test_another_encoding_of_unicode_goes_on_as_it_came(encoding: str) -> None:
 
 def test_a_body_of_another_length_than_its_head_states_is_left_alone() -> None:
     assert ask(request(JSON, length=16), STREAM) is None
-    assert ask(dataclasses.replace(request(JSON), framing=NO_BODY), STREAM) is None
+    assert ask(request(JSON)._replace(framing=NO_BODY), STREAM) is None
 
 
 def test_a_body_of_the_largest_size_is_asked() -> None:

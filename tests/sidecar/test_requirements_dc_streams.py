@@ -133,6 +133,7 @@ def test_an_event_above_the_limit_flows_on_unmeasured_and_is_counted(pair: Pair)
 
 
 @pytest.mark.req("DC-05")
+@pytest.mark.alone
 def test_each_write_reaches_the_client_by_itself_and_soon(pair: Pair) -> None:
     """The server sends a piece only when the client has all before it: nothing may be held back."""
     frames = [Frame(b"%03d" % i) for i in range(60)]
@@ -149,6 +150,7 @@ def test_each_write_reaches_the_client_by_itself_and_soon(pair: Pair) -> None:
 
 
 @pytest.mark.req("DC-05")
+@pytest.mark.alone
 def test_small_writes_wait_for_no_acknowledgement(pair: Pair) -> None:
     """With Nagle on, the second of two small writes waits for a delayed ACK, 40 ms and more."""
     steps = []

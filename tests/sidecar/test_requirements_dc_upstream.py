@@ -28,7 +28,7 @@ def asked(sidecar: Sidecar) -> tuple[int, float]:
 def test_a_refusing_upstream_is_a_bad_gateway_and_forgotten_once_it_is_back() -> None:
     port = free_port()
     with Sidecar(f"http://127.0.0.1:{port}") as sidecar:
-        outcomes = Outcomes(sidecar)
+        outcomes = Outcomes(sidecar, marked=False)
         for _ in range(3):
             assert asked(sidecar)[0] == 502
         outcomes.wait({"upstream_error": 3})
@@ -43,7 +43,7 @@ def test_a_refusing_upstream_is_a_bad_gateway_and_forgotten_once_it_is_back() ->
 @pytest.mark.req("DC-03")
 def test_a_name_that_does_not_resolve_is_a_bad_gateway() -> None:
     with Sidecar("http://no-such-host.invalid:80", "--connect-timeout-s", "5") as sidecar:
-        outcomes = Outcomes(sidecar)
+        outcomes = Outcomes(sidecar, marked=False)
         assert asked(sidecar)[0] in {502, 503}
         outcomes.wait({"upstream_error": 1})
 
@@ -67,7 +67,7 @@ def test_an_upstream_that_does_not_answer_the_connect_is_a_timeout() -> None:
         full_backlog() as port,
         Sidecar(f"http://127.0.0.1:{port}", "--connect-timeout-s", "0.5") as sidecar,
     ):
-        outcomes = Outcomes(sidecar)
+        outcomes = Outcomes(sidecar, marked=False)
         status, took_s = asked(sidecar)
         assert status == 504
         assert 0.4 < took_s < 5
@@ -80,7 +80,7 @@ def test_an_upstream_that_accepts_and_never_shakes_hands_is_a_timeout() -> None:
         ScriptedServer() as silent,
         Sidecar(f"https://127.0.0.1:{silent.port}", "--connect-timeout-s", "0.5") as sidecar,
     ):
-        outcomes = Outcomes(sidecar)
+        outcomes = Outcomes(sidecar, marked=False)
         status, took_s = asked(sidecar)
         assert status == 504
         assert took_s < 5

@@ -70,6 +70,7 @@ def test_a_flood_of_names_is_folded_and_counted_and_costs_little(pair: Pair) -> 
 
 
 @pytest.mark.req("FO-05")
+@pytest.mark.alone
 def test_after_a_flood_a_scrape_is_quick_and_listed_names_get_their_label(pair: Pair) -> None:
     with pair.sidecar.wire() as wire:
         flood(wire, 0, 40)
@@ -110,6 +111,7 @@ def saturated(pair: Pair, blasts: int) -> Iterator[None]:
 
 
 @pytest.mark.req("FO-06")
+@pytest.mark.alone
 def test_metrics_answer_while_the_relay_is_saturated_with_many_streams_open() -> None:
     with running_pair() as pair, contextlib.ExitStack() as stack:
         pair.server.scripts[CHAT.target.encode()] = script(

@@ -26,6 +26,12 @@ def pair() -> Iterator[Pair]:
         yield both
 
 
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Pair]:
+    with running_pair("--header-timeout-s", "0.3") as both:
+        yield both
+
+
 class Background:
     """A client that takes its time while other tests run; `result` waits for it."""
 
@@ -65,20 +71,20 @@ def slow_upload(pair: Pair, path: str, *, bytes_per_s: int) -> Answer:
 
 @pytest.mark.req("LM-01")
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: h\r\nA: b"])
-def test_a_head_that_is_not_complete_in_time_is_refused(sent: bytes) -> None:
-    with running_pair("--header-timeout-s", "0.3") as pair, pair.sidecar.wire() as wire:
+def test_a_head_that_is_not_complete_in_time_is_refused(hasty: Pair, sent: bytes) -> None:
+    with hasty.sidecar.wire() as wire:
         start_s = time.monotonic()
         wire.send(sent)
         data, end = wire.read_until_end()
         assert time.monotonic() - start_s >= 0.3
         assert end == "closed"
         assert data.startswith(b"HTTP/1.1 408 ") == bool(sent)
-        assert pair.upstream_bytes == 0
+        assert hasty.upstream_bytes == 0
 
 
 @pytest.mark.req("LM-01")
-def test_a_head_that_dribbles_in_gets_no_more_time() -> None:
-    with running_pair("--header-timeout-s", "0.5") as pair, pair.sidecar.wire() as wire:
+def test_a_head_that_dribbles_in_gets_no_more_time(hasty: Pair) -> None:
+    with hasty.sidecar.wire() as wire:
         start_s = time.monotonic()
         wire.send(b"GET / HTTP/1.1\r\nX: ")
         while not data_waits(wire, 0.1):

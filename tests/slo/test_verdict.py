@@ -1,4 +1,3 @@
-from dataclasses import replace
 from decimal import Decimal
 from typing import get_args
 
@@ -49,17 +48,17 @@ def test_a_success_beyond_one_limit_is_bad_for_that_reason(good: Good, reason: s
 
 @pytest.mark.parametrize("outcome", BAD_OUTCOMES)
 def test_every_outcome_on_the_list_is_bad(outcome: Outcome) -> None:
-    assert verdict(Good(), replace(DONE, outcome=outcome)) == ("bad", "error")
+    assert verdict(Good(), DONE._replace(outcome=outcome)) == ("bad", "error")
 
 
 @pytest.mark.parametrize("outcome", BAD_OUTCOMES)
 def test_an_outcome_taken_off_the_list_is_excluded_as_unlisted(outcome: Outcome) -> None:
-    assert verdict(Good(errors=()), replace(DONE, outcome=outcome)) == ("excluded", "unlisted")
+    assert verdict(Good(errors=()), DONE._replace(outcome=outcome)) == ("excluded", "unlisted")
 
 
 @pytest.mark.parametrize("outcome", ["client_error", "client_cancel"])
 def test_what_the_client_caused_is_excluded(outcome: Outcome) -> None:
-    summary = replace(EMPTY, outcome=outcome, t_end_ns=at(90))
+    summary = EMPTY._replace(outcome=outcome, t_end_ns=at(90))
     assert verdict(Good(ttft=TTFT, e2e=EndToEnd(200 * MS)), summary) == ("excluded", outcome)
 
 
@@ -70,12 +69,12 @@ def test_what_the_client_caused_is_excluded(outcome: Outcome) -> None:
 def test_a_client_that_leaves_without_output_has_seen_a_violation_only_after_the_limit(
     end_ms: float, told: tuple[str, str]
 ) -> None:
-    summary = replace(EMPTY, outcome="client_cancel", t_end_ns=at(end_ms))
+    summary = EMPTY._replace(outcome="client_cancel", t_end_ns=at(end_ms))
     assert verdict(Good(ttft=TTFT), summary) == told
 
 
 def test_a_client_that_leaves_after_output_is_excluded() -> None:
-    summary = replace(DONE, outcome="client_cancel", t_end_ns=at(900))
+    summary = DONE._replace(outcome="client_cancel", t_end_ns=at(900))
     assert verdict(Good(ttft=TTFT, itl=InterToken(MS)), summary) == ("excluded", "client_cancel")
 
 
@@ -87,7 +86,7 @@ def test_a_hang_is_bad_right_after_the_limit_of_the_first_token_and_only_once() 
     assert one.sweep(at(100)) is None
     assert one.sweep(at(100) + 1) == Verdict("bad", "ttft")
     assert one.sweep(at(200)) is None
-    assert one.end(replace(EMPTY, outcome="upstream_error", t_end_ns=at(600_000))) is None
+    assert one.end(EMPTY._replace(outcome="upstream_error", t_end_ns=at(600_000))) is None
 
 
 def test_a_first_token_in_time_is_never_late_afterwards() -> None:
@@ -95,7 +94,7 @@ def test_a_first_token_in_time_is_never_late_afterwards() -> None:
     one.output(at(100))
     one.output(at(300))
     assert one.sweep(at(500)) is None
-    assert one.end(replace(DONE, t_first_ns=at(100))) == GOOD
+    assert one.end(DONE._replace(t_first_ns=at(100))) == GOOD
 
 
 def test_a_first_token_that_came_late_is_bad_even_if_swept_later() -> None:
@@ -140,14 +139,14 @@ def test_the_first_cause_in_time_wins_whatever_is_told_first() -> None:
 
 
 def test_a_limit_passed_before_the_error_wins_over_it() -> None:
-    failed = replace(EMPTY, outcome="timeout", t_end_ns=at(500))
+    failed = EMPTY._replace(outcome="timeout", t_end_ns=at(500))
     assert verdict(Good(ttft=TTFT), failed) == ("bad", "ttft")
     assert verdict(Good(ttft=FirstToken(500 * MS)), failed) == ("bad", "error")
 
 
 def test_a_limit_passed_before_it_wins_over_every_exclusion() -> None:
     for outcome in ("client_error", "client_cancel", "rejected"):
-        summary = replace(EMPTY, outcome=outcome, t_end_ns=at(500))
+        summary = EMPTY._replace(outcome=outcome, t_end_ns=at(500))
         assert verdict(Good(ttft=TTFT, errors=()), summary) == ("bad", "ttft")
 
 
@@ -197,8 +196,8 @@ def test_between_base_and_bound_the_verdict_waits_for_usage(
     one.prompt(None, 4_000)
     one.output(at(first_ms))
     assert one.sweep(at(249)) is None
-    summary = replace(
-        DONE, t_first_ns=at(first_ms), input_tokens=tokens, cached_input_tokens=cached
+    summary = DONE._replace(
+        t_first_ns=at(first_ms), input_tokens=tokens, cached_input_tokens=cached
     )
     assert one.end(summary) == told
 
@@ -213,16 +212,16 @@ def test_a_limit_by_length_is_certain_no_sooner_than_the_length() -> None:
 def test_an_answer_before_the_end_of_the_body_is_judged_by_what_the_server_told() -> None:
     one = judge(Good(ttft=GROWING))
     one.output(at(120))
-    early = replace(DONE, t_body_ns=None, t_first_ns=at(120), input_tokens=1_000)
+    early = DONE._replace(t_body_ns=None, t_first_ns=at(120), input_tokens=1_000)
     assert one.sweep(at(500)) is None
     assert one.end(early) == GOOD
-    assert verdict(Good(ttft=GROWING), replace(early, input_tokens=100)) == ("bad", "ttft")
+    assert verdict(Good(ttft=GROWING), early._replace(input_tokens=100)) == ("bad", "ttft")
 
 
 def test_an_estimated_number_of_tokens_is_not_known() -> None:
     one = judge(Good(ttft=GROWING))
     one.output(at(150))
-    estimated = replace(DONE, t_first_ns=at(150), input_source="chunks")
+    estimated = DONE._replace(t_first_ns=at(150), input_source="chunks")
     assert one.end(estimated) == Verdict("excluded", "unmeasured")
     one = judge(Good(ttft=GROWING))
     one.prompt(1_000, None)
@@ -234,10 +233,10 @@ def test_a_client_that_leaves_after_its_exact_limit_has_seen_a_violation() -> No
     one = judge(Good(ttft=GROWING))
     one.body_done(at(0))
     one.prompt(None, 100_000)
-    left = replace(EMPTY, outcome="client_cancel", input_tokens=1_000, t_end_ns=at(151))
+    left = EMPTY._replace(outcome="client_cancel", input_tokens=1_000, t_end_ns=at(151))
     assert one.end(left) == Verdict("bad", "ttft")
     one = judge(Good(ttft=GROWING))
-    assert one.end(replace(left, t_end_ns=at(150))) == Verdict("excluded", "client_cancel")
+    assert one.end(left._replace(t_end_ns=at(150))) == Verdict("excluded", "client_cancel")
 
 
 def test_from_body_counts_from_the_end_of_the_request_body() -> None:
@@ -249,11 +248,11 @@ def test_from_body_counts_from_the_end_of_the_request_body() -> None:
     one.output(at(10_100))
     assert one.sweep(at(10_200)) is None
     assert one.sweep(at(10_201)) == Verdict("bad", "e2e")
-    slow = replace(
-        DONE, t_body_ns=at(1_000), t_first_ns=at(1_100), t_last_ns=at(1_200), t_end_ns=at(1_200)
+    slow = DONE._replace(
+        t_body_ns=at(1_000), t_first_ns=at(1_100), t_last_ns=at(1_200), t_end_ns=at(1_200)
     )
     assert judge(good).end(slow) == GOOD
-    assert judge(good).end(replace(slow, t_body_ns=None)) == Verdict("excluded", "unmeasured")
+    assert judge(good).end(slow._replace(t_body_ns=None)) == Verdict("excluded", "unmeasured")
 
 
 # What could not be measured.
@@ -269,12 +268,12 @@ TOKENS = [
 @pytest.mark.parametrize("good", TOKENS)
 @pytest.mark.parametrize("stream", [True, None])
 def test_an_answer_that_could_not_be_read_is_unmeasured(good: Good, *, stream: bool | None) -> None:
-    opaque = replace(WHOLE, measured=False, output_tokens=None, output_source="none")
+    opaque = WHOLE._replace(measured=False, output_tokens=None, output_source="none")
     assert verdict(good, opaque, stream=stream) == ("excluded", "unmeasured")
 
 
 def test_what_could_not_be_measured_is_bad_all_the_same_if_something_else_is_broken() -> None:
-    opaque = replace(WHOLE, measured=False, output_tokens=None, output_source="none")
+    opaque = WHOLE._replace(measured=False, output_tokens=None, output_source="none")
     good = Good(ttft=TTFT, e2e=EndToEnd(200 * MS))
     assert verdict(good, opaque) == ("bad", "e2e")
 
@@ -293,7 +292,7 @@ def test_whether_it_streams_may_turn_out_at_the_end() -> None:
 
 
 def test_a_stream_that_was_answered_whole_has_a_first_token_but_no_rates() -> None:
-    whole = replace(WHOLE, t_first_ns=at(90), t_last_ns=at(90), t_end_ns=at(90))
+    whole = WHOLE._replace(t_first_ns=at(90), t_last_ns=at(90), t_end_ns=at(90))
     assert verdict(Good(ttft=TTFT), whole) == ("good", "none")
     for good in TOKENS[1:]:
         assert verdict(good, whole) == ("excluded", "unmeasured")
@@ -305,7 +304,7 @@ def test_after_going_blind_the_absence_of_output_proves_nothing() -> None:
     one.blind(at(500))
     assert one.sweep(at(300)) is None
     one.output(at(300))
-    late = replace(DONE, measured=False, t_first_ns=at(300), t_end_ns=at(400))
+    late = DONE._replace(measured=False, t_first_ns=at(300), t_end_ns=at(400))
     assert one.end(late) == Verdict("excluded", "unmeasured")
 
 
@@ -316,17 +315,17 @@ def test_going_blind_after_the_limit_leaves_what_was_certain() -> None:
 
 
 def test_a_first_token_seen_in_time_holds_also_when_later_events_were_lost() -> None:
-    assert verdict(Good(ttft=TTFT), replace(DONE, measured=False)) == ("good", "none")
+    assert verdict(Good(ttft=TTFT), DONE._replace(measured=False)) == ("good", "none")
 
 
 def test_output_whose_first_token_cannot_be_timed_leaves_ttft_unknown() -> None:
     one = judge(Good(ttft=TTFT))
     one.output(at(10))
-    assert one.end(replace(DONE, t_first_ns=None)) == Verdict("excluded", "unmeasured")
+    assert one.end(DONE._replace(t_first_ns=None)) == Verdict("excluded", "unmeasured")
 
 
 def test_a_success_without_output_is_unmeasured_before_the_limit_and_bad_after_it() -> None:
-    assert verdict(Good(ttft=TTFT), replace(EMPTY, t_end_ns=at(100))) == ("excluded", "unmeasured")
+    assert verdict(Good(ttft=TTFT), EMPTY._replace(t_end_ns=at(100))) == ("excluded", "unmeasured")
     assert verdict(Good(ttft=TTFT), EMPTY) == ("bad", "ttft")
     assert verdict(Good(itl=InterToken(MS), gap_ns=MS, tpot_ns=MS), EMPTY) == ("good", "none")
 

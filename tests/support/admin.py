@@ -1,106 +1,92 @@
-"""A sidecar's admin port with a scripted exposition, for whatever reads `/metrics`."""
+"""An admin server in this process, and clients of it."""
 
-import ssl
-from collections import Counter
-from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from math import inf
-from threading import Thread
-from types import TracebackType
-from typing import Final, Self
+import contextlib
+import http.client
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
-FIRST: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 2.5, inf)
-TOKEN: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 1.0, inf)
-OVERHEAD: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01, inf)
+from inferometer.web.server import Handler, Limits, Request, Response, Server, plain
 
-
-class Figures:
-    """Counters, gauges and histograms that a test sets, written as Prometheus text."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, float] = {}
-
-    def count(self, name: str, n: float = 1, **labels: str) -> None:
-        """Add to a counter."""
-        key = f"{name}{_labels(labels)}"
-        self.values[key] = self.values.get(key, 0.0) + n
-
-    def set(self, name: str, value: float, **labels: str) -> None:
-        """Set a gauge."""
-        self.values[f"{name}{_labels(labels)}"] = value
-
-    def observe(
-        self, name: str, ladder: Sequence[float], value: float, *, n: int = 1, **labels: str
-    ) -> None:
-        """Add `n` samples to a histogram."""
-        for edge in ladder:
-            le = "+Inf" if edge == inf else str(float(edge))
-            self.count(f"{name}_bucket", n if value <= edge else 0, **labels, le=le)
-        self.count(f"{name}_sum", value * n, **labels)
-        self.count(f"{name}_count", n, **labels)
-
-    def text(self) -> bytes:
-        """Return the exposition."""
-        lines = [f"{key} {value}\n" for key, value in self.values.items()]
-        return b"# HELP scripted for a test\n" + "".join(lines).encode()
+WAIT_S = 5.0
+QUICK = Limits(head_s=0.2, idle_s=0.2, stall_s=0.2, answer_s=5.0, linger_s=0.2)
+Get = Callable[[str], tuple[int, bytes]]
 
 
-def _labels(labels: dict[str, str]) -> str:
-    inside = ",".join(f'{name}="{value}"' for name, value in labels.items())
-    return f"{{{inside}}}" if inside else ""
+def endless(_request: Request) -> Response:
+    return Response(200, "font/woff2", iter(lambda: b"x" * 65536, b""))
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+def broken(_request: Request) -> Response:
+    def body() -> Iterator[bytes]:
+        yield b"begun"
+        message = "canary"
+        raise RuntimeError(message)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of clients that leave."""
+    return Response(200, "text/plain", body())
 
 
-class Admin:
-    """Serves `body` with `status` at every path until it is left; counts what was asked."""
+ROUTES: Mapping[str, Handler] = {
+    "/healthz": lambda _: plain(200),
+    "/metrics": lambda request: Response(200, "text/plain", request.query.encode()),
+    "/pieces": lambda _: Response(200, "text/plain", (b"piece %d\n" % n for n in range(100))),
+    "/endless": endless,
+    "/broken": broken,
+}
 
-    def __init__(
-        self, body: bytes = b"", *, status: int = 200, tls: ssl.SSLContext | None = None
-    ) -> None:
-        self.body = body
-        self.status = status
-        self.asked: Counter[str] = Counter()
-        self.authorizations: list[str | None] = []
-        admin = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+@contextlib.contextmanager
+def serving(
+    routes: Mapping[str, Handler] = ROUTES,
+    *,
+    limits: Limits | None = None,
+    web_config: Path | None = None,
+    clock_s: Callable[[], float] = time.monotonic,
+) -> Iterator[Server]:
+    server = Server(("127.0.0.1", 0), routes, limits=limits, web_config=web_config, clock_s=clock_s)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
-            def do_GET(self) -> None:
-                admin.asked[self.path] += 1
-                admin.authorizations.append(self.headers["Authorization"])
-                self.send_response(admin.status)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(admin.body)))
-                self.end_headers()
-                self.wfile.write(admin.body)
 
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S)
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        scheme = "http" if tls is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+def get(server: Server, path: str, **headers: str) -> tuple[int, bytes]:
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)
+    ) as client:
+        client.request("GET", path, headers=headers)
+        response = client.getresponse()
+        return response.status, response.read()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+
+def read_all(sock: socket.socket) -> bytes:
+    """Return everything up to the end, however the end comes."""
+    data = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := sock.recv(65536):
+            data += piece
+    return data
+
+
+def number(server: Server, name: str, *values: str) -> float:
+    return dict(server.metrics()[f"inferometer_web_{name}"]()).get(values, 0)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end_s, "waited in vain"
+        time.sleep(0.005)
+
+
+# Requests

@@ -1,11 +1,10 @@
 """One connection of the scripted server: what came, what went, and when.
 
 A lenient reader finds where requests begin and end; it judges nothing. What it cannot read stays
-in `received`, which holds every byte up to a bound (the rest is counted and hashed).
+in `received`, which holds every byte up to a bound (the rest is only counted).
 """
 
 import asyncio
-import hashlib
 import socket
 import struct
 import time
@@ -17,7 +16,7 @@ from support.framing import BodyReader, Head, parse_head
 from support.script import Action, Script, Step
 
 KEEP_BYTES_MAX: Final = 8 << 20
-"""Bytes of a connection that are kept; a gigabyte upload is counted and hashed only."""
+"""Bytes of a connection that are kept; a gigabyte upload is only counted."""
 
 
 class Piece(NamedTuple):
@@ -47,7 +46,6 @@ class Exchange:
         self.first_body_ns: int | None = None
         self.body = bytearray()  # de-framed, at most KEEP_BYTES_MAX
         self.body_bytes = 0
-        self.body_hash = hashlib.blake2b(digest_size=16)
         self.body_malformed = False
         self.trailers: list[tuple[bytes, bytes]] = []
         self.sent: list[Sent] = []
@@ -76,7 +74,6 @@ class Exchange:
         if data and self.first_body_ns is None:
             self.first_body_ns = moment_ns
         self.body_bytes += len(data)
-        self.body_hash.update(data)
         self.body += data[: max(0, KEEP_BYTES_MAX - len(self.body))]
 
 

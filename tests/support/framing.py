@@ -137,7 +137,11 @@ class BodyReader:
 
     @staticmethod
     def _take(buffer: bytearray, size: int) -> bytes:
-        data = bytes(buffer[:size])
+        if size >= len(buffer):
+            data = bytes(buffer)
+            buffer.clear()
+            return data
+        data = bytes(memoryview(buffer)[:size])
         del buffer[:size]
         return data
 

@@ -1,7 +1,6 @@
 """A judge and summaries for tests of verdicts; moments are milliseconds after the request head."""
 
 from array import array
-from dataclasses import replace
 from decimal import Decimal
 
 from inferometer.errors import Place
@@ -56,8 +55,7 @@ DONE = Summary(
     longest_gap_s=0.05,
     client_stall_s=0.0,
 )
-EMPTY = replace(
-    DONE,
+EMPTY = DONE._replace(
     t_first_ns=None,
     t_visible_ns=None,
     t_last_ns=None,
@@ -66,7 +64,7 @@ EMPTY = replace(
     longest_gap_s=None,
     output_tokens=0,
 )
-WHOLE = replace(EMPTY, streamed=False, output_tokens=5)
+WHOLE = EMPTY._replace(streamed=False, output_tokens=5)
 
 
 def at(ms: float) -> int:

@@ -19,6 +19,9 @@ from support.connection import Connection, Exchange, Plan
 from support.script import Script, plain, script
 
 OPEN_WAIT_S: Final = 10.0
+MARKER_TARGET: Final = "/marker"
+MARKER_STATUS: Final = 451
+"""Whatever the plan, this target gets this status: see `Sidecar.settle`."""
 EVENT_WAIT_S: Final = 10.0
 
 
@@ -53,7 +56,7 @@ class ScriptedServer:
         self.fallback = script(plain(b"{}"))
         self.connections: list[Connection] = []
         self.changed = threading.Condition()
-        self._plan = plan or self._by_target
+        self._planned = plan or self._by_target
         self._tls = tls
         self._unix = unix
         self.port = port
@@ -61,6 +64,11 @@ class ScriptedServer:
         self._thread = threading.Thread(target=self._run, name="scripted-server", daemon=True)
         self._opened: Future[None] = Future()
         self._stop = asyncio.Event()
+
+    def _plan(self, exchange: Exchange) -> Script:
+        if exchange.target == MARKER_TARGET.encode():
+            return script(plain(b"", status=MARKER_STATUS))
+        return self._planned(exchange)
 
     def _by_target(self, exchange: Exchange) -> Script:
         return plan_by_target(self.scripts, self.fallback)(exchange)

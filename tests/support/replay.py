@@ -4,7 +4,7 @@
 """
 
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -36,8 +36,7 @@ class Story:
         moments = [ms for ms, _ in self.arrivals]
         gaps = [after - before for before, after in pairwise(moments)]
         known = self.tokens_known
-        return replace(
-            DONE,
+        return DONE._replace(
             outcome=self.outcome,
             streamed=self.stream,
             t_body_ns=at(self.body_ms),

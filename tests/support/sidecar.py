@@ -18,15 +18,17 @@ from types import TracebackType
 from typing import Final, Self
 
 from support.client import Answer, Wire
+from support.framing import FramingError
+from support.llm import MARKER_STATUS, MARKER_TARGET
 from support.samples import Samples
 from support.script import request
 
 READY_WAIT_S: Final = 20.0
 EXIT_WAIT_S: Final = 20.0
 EVENT_WAIT_S: Final = 10.0
-_POLL_S: Final = 0.02
-_SETTLE_S: Final = 0.06
-"""Longer than the measuring plane needs at the interval that `QUICK` sets."""
+_POLL_S: Final = 0.01
+_UNMARKED_SETTLE_S: Final = 0.25
+_RESPONSES: Final = "inferometer_responses_total"
 PROGRAM: Final = (sys.executable, "-m", "inferometer.cli", "sidecar")
 QUICK: Final = ("--measure-interval-s", "0.02")
 
@@ -67,6 +69,7 @@ class Sidecar:
         own = ["--listen", f"127.0.0.1:{self.port}"] if "--listen" not in flags else []
         admin = ["--admin", f"127.0.0.1:{self.admin_port}"]
         self.argv = [*program, *own, *admin, "--upstream", upstream, *QUICK, *flags]
+        self.markers = 0  # requests that were made by `settle`
         self._environ = {**os.environ, **(environ or {})}
         self._files = contextlib.ExitStack()
 
@@ -187,19 +190,29 @@ class Sidecar:
             assert time.monotonic() < end_s, f"not within {wait_s} s:\n{requests_of(samples)}"
             time.sleep(_POLL_S)
 
-    def settle(self, *, wait_s: float = EVENT_WAIT_S) -> Samples:
-        """Scrape until nothing more is counted: the page of a sidecar that has nothing to do."""
-        end_s = time.monotonic() + wait_s
-        before = self.scrape()
-        while True:
-            time.sleep(_SETTLE_S)
-            samples = self.scrape()
-            if samples.find("inferometer_requests_total") == before.find(
-                "inferometer_requests_total"
-            ):
-                return samples
-            before = samples
-            assert time.monotonic() < end_s, f"not at rest within {wait_s} s"
+    def settle(self, *, marked: bool = True) -> Samples:
+        """Wait until all requests that are over have been counted; return that page.
+
+        The measuring plane takes exchanges in the order of their ends, so when a request that was
+        made after all others is counted, they are too. It is recognised by a status that no test
+        uses otherwise. Where nobody can answer or count it (not `marked`), time has to do.
+        """
+        before = self.scrape().total(_RESPONSES, code=str(MARKER_STATUS))
+        if not marked or not self._mark():
+            time.sleep(_UNMARKED_SETTLE_S)
+            return self.scrape()
+        self.wait_samples(lambda s: s.total(_RESPONSES, code=str(MARKER_STATUS)) > before)
+        # A page is written in slices while measuring goes on: only the next one is whole.
+        return self.scrape()
+
+    def _mark(self) -> bool:
+        try:
+            with self.wire() as wire:
+                marked = wire.ask(request("GET", MARKER_TARGET)).status == MARKER_STATUS
+        except (OSError, FramingError):
+            return False
+        self.markers += marked
+        return marked
 
     def wire(self, *, timeout_s: float = 10.0, receive_buffer_bytes: int | None = None) -> Wire:
         """Connect as a client."""
@@ -223,13 +236,14 @@ def requests_of(samples: Samples) -> str:
 class Outcomes:
     """How many requests ended in which way since this was made."""
 
-    def __init__(self, sidecar: Sidecar) -> None:
+    def __init__(self, sidecar: Sidecar, *, marked: bool = True) -> None:
         self._sidecar = sidecar
-        self._before = self._read(sidecar.settle())
+        self._marked = marked
+        self._before = self._read(sidecar.settle(marked=marked))
 
-    @staticmethod
-    def _read(samples: Samples) -> dict[str, float]:
-        counts: dict[str, float] = {}
+    def _read(self, samples: Samples) -> dict[str, float]:
+        """Return counts by outcome, without the requests that `settle` made."""
+        counts: dict[str, float] = {"client_error": -float(self._sidecar.markers)}
         for labels, value in samples.find("inferometer_requests_total"):
             counts[labels["outcome"]] = counts.get(labels["outcome"], 0.0) + value
         return counts
@@ -248,7 +262,7 @@ class Outcomes:
             return sum(self.since(samples).values()) >= wanted
 
         self._sidecar.wait_samples(enough, wait_s=wait_s)
-        # A page is written in slices while measuring goes on: only the next one holds all of it.
-        samples = self._sidecar.settle()
-        assert self.since(samples) == dict(expected)
+        samples = self._sidecar.settle(marked=self._marked)
+        found = self.since(samples)
+        assert found == dict(expected), f"{found} and not {expected}"
         return samples

@@ -76,7 +76,7 @@ def test_reads_chunked_bodies_with_their_trailers() -> None:
         assert exchange.trailers == [(b"X-T", b"v")]
 
 
-def test_keeps_a_bounded_part_of_a_large_upload_and_hashes_all_of_it() -> None:
+def test_keeps_a_bounded_part_of_a_large_upload_and_counts_all_of_it() -> None:
     body = bytes(KEEP_BYTES_MAX + 5)
     with ScriptedServer() as server:
         assert ask(server.address, request("POST", "/", body=body)).status == 200

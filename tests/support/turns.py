@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any, Final, Literal, NamedTuple
 
@@ -278,6 +279,13 @@ def truth(exchange: Exchange) -> Truth:
     return Truth(tuple(arrivals))
 
 
+@cache
+def brotli_bomb(size: int) -> bytes:
+    """Return a brotli body that inflates to so many zero bytes."""
+    return bytes(brotli.compress(bytes(size), quality=1))
+
+
+@cache
 def gzip_bomb(size: int) -> bytes:
     """Return a gzip body that inflates to so many zero bytes (about 1000 to 1)."""
-    return gzip.compress(bytes(size), 9)
+    return gzip.compress(bytes(size), 6)

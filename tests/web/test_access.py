@@ -74,7 +74,9 @@ def test_only_72_bytes_of_a_password_count() -> None:
     assert not verify(b"x" * 71, long_hash)
 
 
-@pytest.mark.parametrize(("password", "given_hash"), [(b"right\0", HASH), (b"right", "junk")])
+@pytest.mark.parametrize(
+    ("password", "given_hash"), [(b"right\0", HASH), (b"right", "junk")], ids=["nul", "no hash"]
+)
 def test_what_bcrypt_cannot_take_is_wrong(password: bytes, given_hash: str) -> None:
     assert not verify(password, given_hash)
 

@@ -47,7 +47,6 @@ class Cost:
 
     head: Spread
     chunk: Spread
-    measure: Spread
     lag: Spread
     cores: float | None
     memory_bytes: float | None
@@ -194,7 +193,6 @@ def _cost(window: Change | None, gauges: Mapping[Key, float]) -> Cost:
     return Cost(
         head=spread(window, (reading.OVERHEAD, "head")),
         chunk=spread(window, (reading.OVERHEAD, "chunk")),
-        measure=spread(window, (reading.OVERHEAD, "measure")),
         lag=spread(window, (reading.LOOP_LAG,)),
         cores=None if window is None or cpu is None else cpu / window.seconds,
         memory_bytes=gauges.get((reading.RSS,)),

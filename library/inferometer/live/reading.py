@@ -7,6 +7,7 @@ door, so that whatever a sidecar exports, a reading stays small. Pure: moments c
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import isnan
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -25,8 +26,6 @@ EDGES_MAX: Final = 64
 TTFT: Final = "gen_ai_server_time_to_first_token_seconds"
 TTFT_CENSORED: Final = "inferometer_time_to_first_token_censored_seconds"
 ITL: Final = "inferometer_inter_token_latency_seconds"
-TPOT: Final = "gen_ai_server_time_per_output_token_seconds"
-DURATION: Final = "gen_ai_server_request_duration_seconds"
 OVERHEAD: Final = "inferometer_sidecar_overhead_seconds"
 LOOP_LAG: Final = "inferometer_sidecar_event_loop_lag_seconds"
 REQUESTS: Final = "inferometer_requests_total"
@@ -51,8 +50,6 @@ HISTOGRAMS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         TTFT: (),
         TTFT_CENSORED: (),
         ITL: (),
-        TPOT: (),
-        DURATION: (),
         OVERHEAD: ("stage",),
         LOOP_LAG: (),
     }
@@ -135,7 +132,7 @@ def read(samples: Iterable[Sample], *, moment_s: float) -> Reading:
     histograms: dict[Key, dict[float, float]] = {}
     for sample in samples:
         name, labels, value = sample.name, sample.labels, sample.value
-        if value != value or labels.get("vantage", "sidecar") != "sidecar":  # noqa: PLR0124
+        if isnan(value) or labels.get("vantage", "sidecar") != "sidecar":
             continue  # NaN says nothing; library hooks would count a request twice
         if name in GAUGES:
             _gauge(gauges, _key(name, GAUGES[name], labels), value)

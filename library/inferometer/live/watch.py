@@ -25,6 +25,9 @@ TARGETS_MAX: Final = 32
 READINGS_MAX: Final = 1024
 """Readings kept of one sidecar, whatever the windows are."""
 
+READINGS_MIN: Final = 2
+"""A difference needs two."""
+
 STALE_TICKS: Final = 3.0
 """After that many intervals without an answer the last reading is the past, not the present."""
 
@@ -84,7 +87,7 @@ class Track:
                 self._readings.clear()  # restarted: what it counted before is another life
             self._readings.append(reading)
             oldest_s = reading.moment_s - max(self._windows.slo_window_s, self._windows.window_s)
-            while len(self._readings) > 2 and self._readings[1].moment_s <= oldest_s:  # noqa: PLR2004 - a difference needs two
+            while len(self._readings) > READINGS_MIN and self._readings[1].moment_s <= oldest_s:
                 self._readings.popleft()
 
     def fail(self, words: str) -> None:

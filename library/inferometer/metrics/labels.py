@@ -35,6 +35,8 @@ def clean(text: str | bytes) -> str:
     """
     if isinstance(text, bytes):
         decoded = text[:INPUT_MAX].decode("utf-8", "replace")
+    elif len(text) <= VALUE_BYTES_MAX and text.isascii() and text.isprintable():
+        return text  # nearly every name is clean already
     else:
         decoded = text[:INPUT_MAX].encode("utf-8", "replace").decode("utf-8")
     kept = _CONTROL.sub("", decoded)

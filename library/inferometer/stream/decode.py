@@ -90,8 +90,8 @@ class Decoder:
         self.opaque: Unread | None = None
         self.streamed = False
         self._dialect = DIALECTS.get(call.dialect, Opaque)()
-        self._templates = Templates(self._dialect.frame)
-        self._splitter: Splitter = SseSplitter()
+        self._templates: Templates  # these two are made once the body is read as a stream
+        self._splitter: Splitter
         self._unproven: list[Frame | Skipped] | None = None  # frames of a dialect not yet certain
         self._held = bytearray()
         kind, encoding = _kind(fields)
@@ -120,8 +120,9 @@ class Decoder:
 
         It holds until the next `feed`: a read that fits it may be left out of `feed` altogether.
         """
-        comparable = self._splitter.idle and self._inflater.identity and self._unproven is None
-        return self._templates.latest if comparable and self._mode == self._frames else None
+        if self._mode != self._frames or not self._inflater.identity or self._unproven is not None:
+            return None
+        return self._templates.latest if self._splitter.idle else None
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """Return the events that `data` completes; the sequence is not to be changed."""
@@ -176,8 +177,8 @@ class Decoder:
             self._give_up("type")
 
     def _stream(self, kind: Kind) -> None:
-        if kind == "ndjson":
-            self._splitter = LineSplitter()
+        self._splitter = LineSplitter() if kind == "ndjson" else SseSplitter()
+        self._templates = Templates(self._dialect.frame)
         if self._dialect.name in AMBIGUOUS or self._dialect.framing == "opaque":
             self._unproven = []
         else:

@@ -88,6 +88,8 @@ def conclude(relay: Relay, answer: Answer, seen: Seen) -> Conclusion:
         causes.append(Conclusion("stream_error", seen.failed_ns))
     if answer.streamed and seen.ended_ns is not None:
         causes.append(Conclusion(_of_terminator(answer, seen), seen.ended_ns))
+    if len(causes) == 1:
+        return causes[0]
     return min(causes, key=lambda cause: (cause.moment_ns, _AT_ONCE.index(cause.outcome)))
 
 

@@ -48,6 +48,7 @@ def _integer(digits: str) -> int | float:
 # Raw control characters inside strings are let through: they do not change what a frame says.
 _FAST: Final = JSONDecoder(strict=False)
 _CAREFUL: Final = JSONDecoder(strict=False, parse_int=_integer)
+_AROUND: Final = "\ufeff \t\r\n"
 
 
 def read(data: bytes) -> Message | Skipped | None:
@@ -56,16 +57,9 @@ def read(data: bytes) -> Message | Skipped | None:
     None means that there is nothing to read: white space only, or the `[DONE]` of OpenAI. Bytes
     that are no UTF-8 count as replacement characters, as in an event stream.
     """
-    text = data.decode("utf-8", "replace")
-    try:
-        value, end = _FAST.raw_decode(text)
-    except (ValueError, RecursionError):
-        if not data.strip() or data.strip() == DONE:
-            return None
-        value = _careful(text)
-    else:
-        if end != len(text) and text[end:].strip():
-            return Skipped("malformed")
+    if data.strip() in (b"", DONE):
+        return None
+    value = _value(data.decode("utf-8", "replace"))
     return value if type(value) is dict else Skipped("malformed")
 
 
@@ -78,7 +72,7 @@ def whole(body: bytes) -> Message | Skipped:
     """
     if body.count(b"[") + body.count(b"{") > NESTED_MAX:
         return Skipped("too_large")
-    value = _careful(body.decode("utf-8", "replace"))
+    value = _value(body.decode("utf-8", "replace"))
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, Skipped | dict):
@@ -86,10 +80,20 @@ def whole(body: bytes) -> Message | Skipped:
     return EMPTY
 
 
+def _value(text: str) -> object:
+    """Return the value of a JSON text, `Skipped` if there is none."""
+    try:
+        value, end = _FAST.raw_decode(text)
+    except (ValueError, RecursionError):
+        return _careful(text)
+    rest = text[end:].strip(_AROUND)
+    return Skipped("malformed") if rest else value
+
+
 def _careful(text: str) -> object:
     """Return the value of a JSON text that may be hostile, `Skipped` if there is none."""
     try:
-        value: object = _CAREFUL.decode(text.strip("\ufeff \t\r\n"))
+        value: object = _CAREFUL.decode(text.strip(_AROUND))
     except (ValueError, RecursionError):
         return Skipped("malformed")
     return value
@@ -130,6 +134,8 @@ def reported(times: Message, phases: tuple[tuple[str, Phase], ...], unit: float)
 
     `unit` is what one of its numbers is worth in seconds. No finite, plausible number, no event.
     """
+    if not times:
+        return []
     return [
         Reported(phase, value)
         for name, phase in phases

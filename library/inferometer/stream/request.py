@@ -6,6 +6,7 @@ raises: what cannot be read is unknown.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from inferometer.stream.dialect import Call, Operation, Streaming
@@ -17,6 +18,12 @@ BODY_BYTES_MAX: Final = 256 << 10
 
 CHOICES_ASKED_MAX: Final = 1024
 """A larger `n` is not believed."""
+
+PATHS_MAX: Final = 256
+"""Paths whose route is remembered, the latest ones; a server has some twenty."""
+
+PATH_BYTES_MAX: Final = 256
+"""Longer paths are looked up each time."""
 
 
 class Route(NamedTuple):
@@ -161,7 +168,14 @@ def route(method: bytes, target: bytes) -> Route:
     """Return what the first line of a request tells; only POST generates anything."""
     if method != b"POST":
         return QUIET
-    segments = _segments(target)
+    path = _path(target)
+    return of_path(path) if len(path) <= PATH_BYTES_MAX else of_path.__wrapped__(path)
+
+
+@lru_cache(maxsize=PATHS_MAX)
+def of_path(path: bytes) -> Route:
+    """Return what the path of a POST tells; it comes alone, as a query may hold secrets."""
+    segments = _segments(path)
     if not segments:
         return _ROOT
     for size in range(min(len(segments), _SEGMENTS_MAX), 0, -1):
@@ -190,7 +204,7 @@ def read(
     values = found.values
     model = values.get("model")
     choices = _whole_number(values.get("n"), CHOICES_ASKED_MAX)
-    limits = (_whole_number(values.get(key), TOKENS_MAX) for key in _LIMITS)
+    limits = [_whole_number(values[key], TOKENS_MAX) for key in _LIMITS if key in values]
     return Call(
         dialect=route.dialect,
         operation=route.operation,
@@ -222,14 +236,19 @@ def _whole_number(value: object, maximum: int) -> int | None:
     return None
 
 
-def _segments(target: bytes) -> list[str]:
-    """Return the path of a target in its parts, without query, authority and empty parts.
+def _path(target: bytes) -> bytes:
+    """Return a target without query, fragment and authority."""
+    path = target.partition(b"?")[0].partition(b"#")[0]
+    if b"://" in path and not path.startswith(b"/"):
+        return path.partition(b"://")[2].partition(b"/")[2]
+    return path
+
+
+def _segments(path: bytes) -> list[str]:
+    """Return a path in its parts, without empty ones.
 
     A `model:verb` in the last place becomes two parts, `model` and `:verb`.
     """
-    path = target.partition(b"?")[0].partition(b"#")[0]
-    if b"://" in path and not path.startswith(b"/"):
-        path = path.partition(b"://")[2].partition(b"/")[2]
     segments = [part for part in path.decode("latin-1").split("/") if part]
     name, _, verb = segments[-1].rpartition(":") if segments else ("", "", "")
     return [*segments[:-1], name, f":{verb}"] if name and verb in _VERBS else segments

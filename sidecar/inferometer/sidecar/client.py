@@ -59,7 +59,7 @@ class Client(asyncio.BufferedProtocol):
         self.deadline_s = math.inf
         self._books = books
         self._clients = clients
-        self._held = bytearray()
+        self._held = b""
         self._seen = 0  # bytes of `_held` that were searched for the end of the head
         self._read_ns = 0
         self._lingering = False
@@ -185,7 +185,8 @@ class Client(asyncio.BufferedProtocol):
         if self.exchange is not None or self._lingering or self._writing_paused or not self._held:
             return
         if self._held.startswith(b"\r\n") and not self._seen:
-            del self._held[:2]  # one empty line before a request line is ignored (RFC 9112, 2.2)
+            # One empty line before a request line is ignored (RFC 9112, section 2.2).
+            self._held = self._held[2:]
         if self._is_http2():
             return
         end = find_end(self._held, self._seen)
@@ -195,8 +196,8 @@ class Client(asyncio.BufferedProtocol):
                 self.deadline_s = self._books.now_s() + self._books.settings.header_timeout_s
             self._seen = len(self._held)
             return
-        head = parse_request(bytes(self._held[:end]))
-        del self._held[:end]
+        head = parse_request(self._held[:end])
+        self._held = self._held[end:]
         self._start(head, moment_ns)
 
     def _is_http2(self) -> bool:
@@ -209,8 +210,7 @@ class Client(asyncio.BufferedProtocol):
             return True
         if self._books.settings.http2 == "refuse":
             raise Refused(505, "http/2 is refused by setting")
-        preface = bytes(self._held)
-        self._held.clear()
+        preface, self._held = self._held, b""
         head = RequestHead(
             method=b"PRI",
             target=b"*",
@@ -234,19 +234,16 @@ class Client(asyncio.BufferedProtocol):
             self._window_bytes = 0
             self.deadline_s = self._books.now_s() + RATE_WINDOW_S
             if self._held:
-                body = bytes(self._held)
-                self._held = bytearray(exchange.request_data(body, moment_ns))
+                self._held = exchange.request_data(self._held, moment_ns)
         if exchange.request_done:
             self._await_answer()
         if len(self._held) > WAITING_BYTES_MAX:
             self.reading(on=False)
 
     def _await_answer(self) -> None:
-        limits = (
-            self._books.settings.first_byte_timeout_s,
-            self._books.settings.upstream_idle_timeout_s,
-        )
-        self.deadline_s = 0.0 if any(limits) else math.inf
+        settings = self._books.settings
+        limited = settings.first_byte_timeout_s or settings.upstream_idle_timeout_s
+        self.deadline_s = 0.0 if limited else math.inf
 
     # -- what the exchange asks for --------------------------------------------------------------
 
@@ -266,8 +263,7 @@ class Client(asyncio.BufferedProtocol):
 
     def take_waiting(self) -> bytes:
         """Return what came before the answer that made this connection a tunnel."""
-        waiting = bytes(self._held)
-        self._held.clear()
+        waiting, self._held = self._held, b""
         return waiting
 
     def close_with(self, raw: bytes) -> None:
@@ -305,7 +301,7 @@ class Client(asyncio.BufferedProtocol):
 
     def _turn_away(self, status: int, reason: str, why: Why) -> None:
         self._books.refused[why] += 1
-        self._held.clear()
+        self._held = b""
         self.close_with(answer(status, reason, number=self._books.next_number()))
 
     def _internal_error(self) -> None:
@@ -321,7 +317,7 @@ class Client(asyncio.BufferedProtocol):
         if self.transport.is_closing():
             return
         self._lingering = True
-        self._held.clear()
+        self._held = b""
         self.deadline_s = self._books.now_s() + LINGER_S
         if not self.transport.can_write_eof():
             self.transport.close()

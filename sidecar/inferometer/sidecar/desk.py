@@ -6,18 +6,21 @@ A stage that raises is counted here and costs the measuring of one exchange, nev
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar, get_args
+from functools import lru_cache
+from typing import Final, Literal, ParamSpec, TypeVar, get_args
 
 from inferometer import log
 from inferometer.metrics.build import Registry
+from inferometer.metrics.cells import Counter
 from inferometer.metrics.labels import Names, code
-from inferometer.sidecar.instruments import VANTAGE, Instruments
+from inferometer.sidecar.instruments import REMEMBERED_MAX, VANTAGE, Instruments
 from inferometer.sidecar.tap import Fields, Started
 from inferometer.sidecar.verdicts import Bench
 from inferometer.stream.decode import Decoder
 from inferometer.stream.dialect import Call
 
 Stage = Literal["parser", "registry", "labels", "tracer", "logger", "tokenizer"]
+P = ParamSpec("P")
 T = TypeVar("T")
 
 OPAQUE: Final = Call(dialect="opaque", operation="other", model=None, stream="unknown")
@@ -53,13 +56,17 @@ class Desk:
         self.usage_rejected = registry.counter("inferometer_sidecar_usage_rejected_total")
         self.request_bytes = registry.counter("inferometer_body_bytes_total", VANTAGE, "request")
         self.response_bytes = registry.counter("inferometer_body_bytes_total", VANTAGE, "response")
+        self.responses = lru_cache(REMEMBERED_MAX)(self._responses)
+        """The counter of a status that clients were sent."""
         self._stages = stages
         self._bundles: dict[tuple[str, str, str], Instruments] = {}
 
-    def stage(self, name: Stage, step: Callable[[], T]) -> T | None:
+    def stage(
+        self, name: Stage, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
         """Run a step that may fail; count and log a failure, and go on without its result."""
         try:
-            return step()
+            return step(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  (the seam that law 1 asks for)
             self.count_error(name, error)
             return None
@@ -75,20 +82,19 @@ class Desk:
 
     def read_call(self, started: Started, body: bytes) -> Call:
         """Return what a request asks for, `OPAQUE` where reading it failed."""
-        return self.stage("parser", lambda: self._stages.read_call(started, body)) or OPAQUE
+        return self.stage("parser", self._stages.read_call, started, body) or OPAQUE
 
     def make_decoder(self, call: Call, status: int, fields: Fields) -> Decoder | None:
         """Return the decoder of an answer, None where making one failed."""
-        return self.stage("parser", lambda: self._stages.make_decoder(call, status, fields))
+        return self.stage("parser", self._stages.make_decoder, call, status, fields)
 
     def peek_model(self, name: str | None) -> str:
         """Return the label of a model as of now."""
-        return self.stage("labels", lambda: self._stages.names.peek(name)) or "unknown"
+        return self.stage("labels", self._stages.names.peek, name) or "unknown"
 
     def take_model(self, name: str | None, *, proven: bool) -> str:
         """Return the label of a model for good; call it once for each request."""
-        take = self._stages.names.take
-        return self.stage("labels", lambda: take(name, proven=proven)) or "unknown"
+        return self.stage("labels", self._stages.names.take, name, proven=proven) or "unknown"
 
     def learn_models(self, names: Iterable[str]) -> None:
         """Give names that the engine lists their label for certain, and keep room for them."""
@@ -103,9 +109,8 @@ class Desk:
             bundle = self._bundles[key] = Instruments(self.registry, *key)
         return bundle
 
-    def count_response(self, status: int) -> None:
-        """Count a status that a client was sent."""
-        self.registry.counter("inferometer_responses_total", VANTAGE, code(status)).add()
+    def _responses(self, status: int) -> Counter:
+        return self.registry.counter("inferometer_responses_total", VANTAGE, code(status))
 
     def count_unparsed(self, dialect: str, reason: str) -> None:
         """Count an answer of which only bytes are known."""

@@ -10,8 +10,8 @@ makes them go back: the cost is linear in the size of the head.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
 
 HEAD_BYTES_MAX: Final = 64 << 10
 """Long tokens and agents with many headers must fit; more is 431."""
@@ -57,6 +57,8 @@ _HOP_BY_HOP: Final = frozenset(
 )
 _LOOK_ALIKES: Final = frozenset((b"content_length", b"transfer_encoding"))
 """Servers that turn names into variables read these as the real ones."""
+_SPECIAL_NAMES: Final = _HOP_BY_HOP | _LOOK_ALIKES | {b"content-length", b"host", b"expect"}
+"""Fields that a relay has to know; all others pass."""
 _NEVER_NAMED: Final = frozenset((b"content-length", b"host", b"transfer-encoding", b"expect"))
 """Fields that stay although `Connection` names them: without them the message means another."""
 
@@ -71,8 +73,7 @@ class Refused(Exception):  # noqa: N818  (it names the answer, not a fault of ou
         super().__init__(reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Framing:
+class Framing(NamedTuple):
     """Where a body ends: `none`, after `length` bytes, with the last chunk, or when closed."""
 
     kind: Literal["none", "length", "chunked", "close"]
@@ -85,8 +86,7 @@ UNTIL_CLOSE: Final = Framing("close")
 CHUNKED_LINE: Final = b"Transfer-Encoding: chunked\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A valid request head. `fields` are all of the client's, `forward` is what goes upstream."""
 
     method: bytes
@@ -100,8 +100,7 @@ class RequestHead:
     forward: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """A valid response head; `line` and `block` go to the client, the coding is written anew.
 
     `framing` is the answer's own, given the request's method; `keep_alive` tells whether the
@@ -117,16 +116,17 @@ class ResponseHead:
     block: bytes
 
 
-@dataclass(slots=True)
-class _Control:
-    """What the fields that concern connection and framing say."""
+_Special = Mapping[bytes, Sequence[bytes]]
+"""Values of the fields that a relay has to know, by their names in lower case."""
 
-    lengths: list[bytes]
-    codings: list[bytes]
-    hosts: list[bytes]
-    named: set[bytes]
-    upgrades: list[bytes]
-    expects: bool = False
+
+class _Block(NamedTuple):
+    """The field lines of a head: `named` by `Connection`, and `kept` because they may go on."""
+
+    fields: Fields
+    special: _Special
+    named: frozenset[bytes]
+    kept: bytes
 
 
 def find_end(buffer: bytes | bytearray, start: int = 0) -> int:
@@ -168,36 +168,28 @@ def parse_request(head: bytes) -> RequestHead:
     method, target, minor_text, block = found.groups()
     if len(target) > TARGET_BYTES_MAX:
         raise Refused(414, "target too long")
-    raw_fields = FIELD_LINE.findall(block)
-    if len(raw_fields) > FIELDS_MAX:
-        raise Refused(431, "too many fields")
-    fields = tuple([(name, value.strip(b" \t")) for name, value in raw_fields])
-    control = _read_control(fields)
+    fields, special, named, kept = _read_block(block)
     minor = 1 if minor_text == b"1" else 0
-    _check_target(method, target, control.hosts)
-    framing = _request_framing(control, minor)
-    websocket = (
-        minor == 1
-        and b"upgrade" in control.named
-        and [value.lower() for value in control.upgrades] == [b"websocket"]
-    )
+    _check_target(method, target, special.get(b"host", ()))
+    framing = _request_framing(special, minor)
+    websocket = minor == 1 and _asks_for_websocket(special, named)
     if websocket and framing is not NO_BODY:
         raise Refused(400, "upgrade with a body")
-    kept = _forwarded(raw_fields, control)
     if framing is CHUNKED:
         kept += CHUNKED_LINE
     if websocket:
         kept += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    as_it_came = kept is block and minor == 1
     return RequestHead(
         method=method,
         target=target,
         minor=minor,
         fields=fields,
         framing=framing,
-        keep_alive=minor == 1 and b"close" not in control.named,
-        expects=control.expects and minor == 1,
+        keep_alive=minor == 1 and b"close" not in named,
+        expects=minor == 1 and _expects(special),
         websocket=websocket,
-        forward=b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, kept),
+        forward=head if as_it_came else b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, kept),
     )
 
 
@@ -207,54 +199,83 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
     if not found:
         raise Refused(502, "malformed response head")
     minor_text, status_text, block = found.groups()
-    raw_fields = FIELD_LINE.findall(block)
-    if len(raw_fields) > FIELDS_MAX:
-        raise Refused(502, "too many response fields")
-    fields = tuple([(name, value.strip(b" \t")) for name, value in raw_fields])
     status = int(status_text)
     minor = 1 if minor_text == b"1" else 0
     try:
-        control = _read_control(fields)
-        framing = _response_framing(control, status, method, minor)
+        fields, special, named, kept = _read_block(block)
+        framing = _response_framing(special, status, method, minor)
     except Refused as refused:
         raise Refused(502, refused.reason) from None
-    kept = _forwarded(raw_fields, control)
     if status == 101:  # noqa: PLR2004  (Switching Protocols)
         kept += b"Connection: Upgrade\r\n"
-        kept += b"".join(b"Upgrade: %b\r\n" % value for value in control.upgrades)
+        kept += b"".join(b"Upgrade: %b\r\n" % value for value in special.get(b"upgrade", ()))
     return ResponseHead(
         status=status,
         minor=minor,
         fields=fields,
         framing=framing,
-        keep_alive=minor == 1 and b"close" not in control.named and framing is not UNTIL_CLOSE,
+        keep_alive=minor == 1 and b"close" not in named and framing is not UNTIL_CLOSE,
         line=head[: head.index(b"\r\n") + 2],
         block=kept,
     )
 
 
-def _read_control(fields: Fields) -> _Control:
-    control = _Control([], [], [], set(), [])
-    for name, value in fields:
+def _read_block(block: bytes) -> _Block:
+    """Read field lines, whose grammar was checked, once; where all may pass `kept` is `block`."""
+    lines = FIELD_LINE.findall(block)
+    if len(lines) > FIELDS_MAX:
+        raise Refused(431, "too many fields")
+    fields: list[tuple[bytes, bytes]] = []
+    special: dict[bytes, list[bytes]] = {}
+    all_pass = True
+    for name, raw in lines:
+        value = raw.strip(b" \t")
+        fields.append((name, value))
+        lower = name.lower()
+        if lower in _SPECIAL_NAMES:
+            special.setdefault(lower, []).append(value)
+            plain = lower != b"content-length" or raw == b" " + value
+            all_pass = all_pass and plain and lower not in _HOP_BY_HOP
+    if not _LOOK_ALIKES.isdisjoint(special):
+        raise Refused(400, "field that looks like framing")
+    if all_pass:
+        return _Block(tuple(fields), special, frozenset(), block)
+    named = _named(special)
+    return _Block(tuple(fields), special, named, _end_to_end(lines, named))
+
+
+def _named(special: _Special) -> frozenset[bytes]:
+    """Return what `Connection` names, in lower case."""
+    values = (*special.get(b"connection", ()), *special.get(b"proxy-connection", ()))
+    return frozenset(part.strip(b" \t").lower() for value in values for part in value.split(b","))
+
+
+def _end_to_end(lines: Iterable[tuple[bytes, bytes]], named: frozenset[bytes]) -> bytes:
+    """Return the end-to-end field lines in their order, a length in its plainest spelling.
+
+    The transfer coding belongs to one hop: whoever sends the head writes `CHUNKED_LINE` anew.
+    """
+    dropped = _HOP_BY_HOP | (named - _NEVER_NAMED)
+    kept = []
+    for name, raw in lines:
         lower = name.lower()
         if lower == b"content-length":
-            control.lengths.append(value)
-        elif lower == b"transfer-encoding":
-            control.codings.append(value)
-        elif lower == b"host":
-            control.hosts.append(value)
-        elif lower in (b"connection", b"proxy-connection"):
-            control.named.update(part.strip(b" \t").lower() for part in value.split(b","))
-        elif lower == b"upgrade":
-            control.upgrades.append(value)
-        elif lower == b"expect":
-            control.expects = control.expects or value.lower() == b"100-continue"
-        elif lower in _LOOK_ALIKES:
-            raise Refused(400, "field that looks like framing")
-    return control
+            kept.append(b"%b: %b\r\n" % (name, raw.strip(b" \t")))
+        elif lower not in dropped:
+            kept.append(b"%b:%b\r\n" % (name, raw))
+    return b"".join(kept)
 
 
-def _check_target(method: bytes, target: bytes, hosts: list[bytes]) -> None:
+def _asks_for_websocket(special: _Special, named: frozenset[bytes]) -> bool:
+    upgrades = [value.lower() for value in special.get(b"upgrade", ())]
+    return b"upgrade" in named and upgrades == [b"websocket"]
+
+
+def _expects(special: _Special) -> bool:
+    return any(value.lower() == b"100-continue" for value in special.get(b"expect", ()))
+
+
+def _check_target(method: bytes, target: bytes, hosts: Sequence[bytes]) -> None:
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
         raise Refused(400, "not exactly one valid host")
     if method == b"CONNECT":
@@ -266,13 +287,14 @@ def _check_target(method: bytes, target: bytes, hosts: list[bytes]) -> None:
         raise Refused(400, "target and host differ")
 
 
-def _coding(control: _Control, minor: int) -> bool:
+def _coding(special: _Special, minor: int) -> bool:
     """Return whether the one transfer coding is chunked; False where there is none."""
-    if not control.codings:
+    codings = special.get(b"transfer-encoding")
+    if codings is None:
         return False
-    if control.lengths or minor == 0 or len(control.codings) > 1:
+    if b"content-length" in special or minor == 0 or len(codings) > 1:
         raise Refused(400, "ambiguous framing")
-    names = [part.strip(b" \t").lower() for part in control.codings[0].split(b",")]
+    names = [part.strip(b" \t").lower() for part in codings[0].split(b",")]
     if names == [b"chunked"]:
         return True
     if b"chunked" in names[:-1] or not all(re.fullmatch(TOKEN + rb"++", n) for n in names):
@@ -280,25 +302,27 @@ def _coding(control: _Control, minor: int) -> bool:
     raise Refused(501, "unknown transfer coding")
 
 
-def _length(control: _Control) -> int:
-    if len(control.lengths) > 1 or not _LENGTH.fullmatch(control.lengths[0]):
+def _length(special: _Special) -> int | None:
+    """Return the stated length, None where none is."""
+    lengths = special.get(b"content-length")
+    if lengths is None:
+        return None
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
         raise Refused(400, "malformed length")
-    return int(control.lengths[0])
+    return int(lengths[0])
 
 
-def _request_framing(control: _Control, minor: int) -> Framing:
-    if _coding(control, minor):
+def _request_framing(special: _Special, minor: int) -> Framing:
+    if _coding(special, minor):
         return CHUNKED
-    if control.lengths:
-        length = _length(control)
-        return Framing("length", length) if length else NO_BODY
-    return NO_BODY
+    length = _length(special)
+    return Framing("length", length) if length else NO_BODY
 
 
-def _response_framing(control: _Control, status: int, method: bytes, minor: int) -> Framing:
+def _response_framing(special: _Special, status: int, method: bytes, minor: int) -> Framing:
     """RFC 9112, section 6.3. Also checks the framing of answers that have no body."""
-    chunked = _coding(control, minor)
-    length = _length(control) if control.lengths else None
+    chunked = _coding(special, minor)
+    length = _length(special)
     if method == b"HEAD" or status < 200 or status in (204, 304):  # noqa: PLR2004
         return NO_BODY
     if chunked:
@@ -306,19 +330,3 @@ def _response_framing(control: _Control, status: int, method: bytes, minor: int)
     if length is None:
         return UNTIL_CLOSE
     return Framing("length", length) if length else NO_BODY
-
-
-def _forwarded(raw_fields: list[tuple[bytes, bytes]], control: _Control) -> bytes:
-    """Return the end-to-end field lines in their order, a length in its plainest spelling.
-
-    The transfer coding belongs to one hop: whoever sends the head writes `CHUNKED_LINE` anew.
-    """
-    dropped = _HOP_BY_HOP | (control.named - _NEVER_NAMED)
-    lines = []
-    for name, raw in raw_fields:
-        lower = name.lower()
-        if lower == b"content-length":
-            lines.append(b"%b: %b\r\n" % (name, raw.strip(b" \t")))
-        elif lower not in dropped:
-            lines.append(b"%b:%b\r\n" % (name, raw))
-    return b"".join(lines)

@@ -65,12 +65,10 @@ def count_tokens(bound: Instruments, summary: Summary, *, answered: bool) -> Non
         bound.tokens("output", summary.output_source).add(summary.output_tokens)
     if answered:
         bound.usage_requests(summary.output_source).add()
-    for name, tokens in (
-        ("inferometer_cached_input_tokens_total", summary.cached_input_tokens),
-        ("inferometer_reasoning_output_tokens_total", summary.reasoning_output_tokens),
-    ):
-        if tokens is not None:
-            bound.of_model(name).add(tokens)
+    if summary.cached_input_tokens is not None:
+        bound.cached_input_tokens.add(summary.cached_input_tokens)
+    if summary.reasoning_output_tokens is not None:
+        bound.reasoning_output_tokens.add(summary.reasoning_output_tokens)
 
 
 def count_said(bound: Instruments, dialect: str, said: Iterable[Finished | Reported]) -> None:
@@ -78,6 +76,6 @@ def count_said(bound: Instruments, dialect: str, said: Iterable[Finished | Repor
     engine = _ENGINES.get(dialect, "unknown")
     for event in said:
         if isinstance(event, Finished):
-            bound.of_model("inferometer_finish_reasons_total", event.reason).add()
+            bound.finish_reasons(event.reason).add()
         else:
             bound.reported(engine, event.phase).add(event.seconds)

@@ -31,6 +31,14 @@ Cause = Literal[
 ]
 
 
+def has_field(fields: Fields, lower: bytes) -> bool:
+    """Tell whether there is a field of this name, given in lower case."""
+    for name, _ in fields:  # noqa: SIM110  (a generator would take twice as long)
+        if name.lower() == lower:
+            return True
+    return False
+
+
 class Started(NamedTuple):
     """The request head is complete."""
 
@@ -140,6 +148,8 @@ class Tapped:
 Entry = tuple[Tapped, int, Mark]
 """Whose, when (monotonic nanoseconds), what. A plain tuple: one is made for each chunk."""
 
+_SAMPLES: Final = frozenset((Delay, Stall, Lag))
+
 MARKS_PER_EXCHANGE: Final = 6
 """Marks that always have a slot: Started, RequestEnd, Sent, Answered, Upgraded, Finish."""
 REQUEST_BYTES_MAX: Final = 256 << 10
@@ -234,10 +244,10 @@ class Ring:
             elif isinstance(mark, RequestBody):
                 offered += 1
                 size += len(mark.data)
-            elif isinstance(mark, Delay | Stall | Lag):
-                offered += 1
             elif isinstance(mark, Finish):
                 released += 1
+            elif type(mark) in _SAMPLES:
+                offered += 1
         self._out += offered
         self._bytes_out += size
         self._released += released

@@ -1,10 +1,11 @@
 """The verdict side of measuring: which judges a request gets, and the counters they end in."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 from inferometer.metrics.build import Registry
-from inferometer.metrics.cells import Counter, Exemplar
+from inferometer.metrics.cells import Exemplar
 from inferometer.metrics.labels import clean
 from inferometer.metrics.verdicts import VERDICT_PAIRS
 from inferometer.sidecar.instruments import VANTAGE
@@ -12,18 +13,60 @@ from inferometer.sidecar.tap import Started
 from inferometer.slo.document import Class, Document
 from inferometer.slo.match import Request, header_names, match
 from inferometer.slo.verdict import Judge, Verdict
-from inferometer.stream.dialect import Call
+from inferometer.stream.dialect import Call, Operation, Streaming
 from inferometer.stream.summary import Summary
 from inferometer.stream.timeline import State, Timeline
 
 NEVER_NS: Final = 1 << 63
+MATCHES_MAX: Final = 256
+"""Requests that are alike to all classes, and whose classes are remembered: the latest ones."""
+MATCHED_CHARACTERS_MAX: Final = 256
+"""Longer names and targets are matched anew each time."""
+CELLS_MAX: Final = 1024
+"""Counters of verdicts that are remembered: a class has some twelve."""
+
+_STREAMS: Final[Mapping[Streaming, bool]] = {"true": True, "false": False}
 
 
-class _Promises(NamedTuple):
-    """The documents in force, and the request headers that they look at."""
+class _Matched(NamedTuple):
+    """The class of each document that takes a request, and whether one should have."""
 
-    documents: tuple[Document, ...]
-    headers: frozenset[str]
+    classes: tuple[Class | None, ...]
+    expected: bool
+
+
+class _Promises:
+    """The documents in force, and what of a request they look at."""
+
+    def __init__(self, documents: tuple[Document, ...], tenant_header: str) -> None:
+        self.documents = documents
+        self._tenant_header = tenant_header
+        by_tenant = any(slo.match.tenant for document in documents for slo in document.classes)
+        self._headers = header_names(documents) | ({tenant_header} if by_tenant else frozenset())
+        self.remembered = lru_cache(MATCHES_MAX)(self._match)
+
+    def find(self, started: Started, call: Call) -> _Matched:
+        """Return the classes of a request; what headers hold is not remembered."""
+        path = started.target.partition(b"?")[0]
+        seen = (path, call.model, call.operation, call.stream)
+        if self._headers:
+            return self._match(*seen, headers=_headers(started.fields, self._headers))
+        long = len(path) + len(call.model or "") > MATCHED_CHARACTERS_MAX
+        return self._match(*seen) if long else self.remembered(*seen)
+
+    def _match(
+        self,
+        path: bytes,
+        model: str | None,
+        operation: Operation,
+        stream: Streaming,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> _Matched:
+        headers = headers or {}
+        tenant = headers.get(self._tenant_header)
+        request = Request(model, clean(path), operation, stream, headers, tenant)
+        return _Matched(match(self.documents, request), request.expected_to_match)
 
 
 class Panel:
@@ -31,17 +74,22 @@ class Panel:
 
     __slots__ = ("_bench", "_exemplar", "_stalled_until_ns", "alarm_ns", "judges")
 
-    def __init__(
-        self, bench: "Bench", judges: Sequence[Judge] = (), exemplar: Exemplar | None = None
-    ) -> None:
-        """Seat the judges; `exemplar` may be shown with a bad verdict."""
-        self.judges = judges
-        limits = [judge.slo.good.gap_ns for judge in judges]
-        self.alarm_ns = min((ns for ns in limits if ns is not None), default=NEVER_NS)
+    def __init__(self, bench: "Bench", exemplar: Exemplar | None) -> None:
+        """Start without judges; `exemplar` may be shown with a bad verdict."""
+        self.judges: Sequence[Judge] = ()
+        self.alarm_ns = NEVER_NS
         """Gaps up to this length need not be told."""
         self._bench = bench
         self._exemplar = exemplar
         self._stalled_until_ns = 0
+
+    def seat(self, judges: Sequence[Judge]) -> None:
+        """Take the judges of this request."""
+        self.judges = judges
+        for judge in judges:
+            limit_ns = judge.slo.good.gap_ns
+            if limit_ns is not None and limit_ns < self.alarm_ns:
+                self.alarm_ns = limit_ns
 
     def body_done(self, moment_ns: int, body_bytes: int | None) -> None:
         """Take the end of the request body; its bytes bound the prompt's tokens, None if not."""
@@ -99,7 +147,9 @@ class Bench:
         """Start without documents, so that nothing is judged."""
         self._registry = registry
         self._tenant_header = tenant_header.lower()
-        self._promises = _Promises((), frozenset())
+        self._promises = _Promises((), self._tenant_header)
+        name = "inferometer_slo_requests_total"
+        self._cells = lru_cache(CELLS_MAX)(partial(registry.counter, name, VANTAGE))
 
     def replace(self, documents: tuple[Document, ...]) -> None:
         """Judge new requests by these documents; those under way keep their judges.
@@ -112,42 +162,34 @@ class Bench:
             registry.counter("inferometer_slo_unmatched_total", VANTAGE, document.name)
             for slo in document.classes:
                 for pair in VERDICT_PAIRS:
-                    self._cell(slo, pair)
+                    self._cells(slo.id, *pair)
                 objective = registry.gauge("inferometer_slo_objective_ratio", slo.id)
                 objective.set(slo.objective_ratio)
                 registry.gauge("inferometer_waiting_over_slo", slo.id)
                 for name, limit_s in slo.thresholds_s().items():
                     threshold = registry.gauge("inferometer_slo_threshold_seconds", slo.id, name)
                     threshold.set(limit_s)
-        self._promises = _Promises(documents, header_names(documents))
+        self._promises = _Promises(documents, self._tenant_header)
 
-    def panel(self, started: Started, call: Call, t0_ns: int, exemplar: Exemplar | None) -> Panel:
+    def judges(self, started: Started, call: Call, t0_ns: int) -> Sequence[Judge]:
         """Return the judges of a request: one of each document that has a class for it."""
-        documents, wanted = self._promises
-        if not documents:
-            return Panel(self)
-        headers = _headers(started.fields, wanted | {self._tenant_header})
-        request = Request(
-            model=call.model,
-            route=clean(started.target.partition(b"?")[0]),
-            operation=call.operation,
-            stream=call.stream,
-            headers=headers,
-            tenant=headers.get(self._tenant_header),
-        )
+        promises = self._promises
+        if not promises.documents:
+            return ()
         judges = []
-        stream = {"true": True, "false": False}.get(call.stream)
-        for document, slo in zip(documents, match(documents, request), strict=True):
+        stream = _STREAMS.get(call.stream)
+        matched = promises.find(started, call)
+        for document, slo in zip(promises.documents, matched.classes, strict=True):
             if slo is not None:
                 judges.append(Judge(slo, t0_ns=t0_ns, stream=stream))
-            elif request.expected_to_match:
+            elif matched.expected:
                 name = "inferometer_slo_unmatched_total"
                 self._registry.counter(name, VANTAGE, document.name).add()
-        return Panel(self, judges, exemplar)
+        return judges
 
     def count(self, slo: Class, verdict: Verdict, exemplar: Exemplar | None) -> None:
         """Count a verdict; a bad one may show its trace."""
-        self._cell(slo, verdict).add(1, exemplar if verdict.verdict == "bad" else None)
+        self._cells(slo.id, *verdict).add(1, exemplar if verdict.verdict == "bad" else None)
 
     def show_waiting(self, judges: Iterable[Judge], now_ns: int) -> None:
         """Show how many requests are without output now and past their limit for it."""
@@ -157,10 +199,6 @@ class Bench:
                 counts[judge.slo.id] += 1
         for name, count in counts.items():
             self._registry.gauge("inferometer_waiting_over_slo", name).set(count)
-
-    def _cell(self, slo: Class, verdict: tuple[str, str]) -> Counter:
-        name = "inferometer_slo_requests_total"
-        return self._registry.counter(name, VANTAGE, slo.id, *verdict)
 
 
 def _headers(fields: Iterable[tuple[bytes, bytes]], wanted: frozenset[str]) -> Mapping[str, str]:

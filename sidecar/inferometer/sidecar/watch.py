@@ -4,7 +4,7 @@ Every step that reads outside data runs in a stage, and a stage that raises cost
 this exchange, never more: the observer counts it, and the end of the exchange is still recorded.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from inferometer.sidecar.desk import OPAQUE
@@ -24,6 +24,7 @@ from inferometer.sidecar.tap import (
     Started,
     Tapped,
     Upgraded,
+    has_field,
 )
 from inferometer.sidecar.traceparent import exemplar_of
 from inferometer.sidecar.verdicts import Panel
@@ -54,7 +55,8 @@ class Watch:
         self.entries = 1
         self.call: Call | None = None
         self.timeline: Timeline | None = None
-        self.panel = Panel(desk.bench)
+        self._exemplar = exemplar_of(started)
+        self.panel = Panel(desk.bench, self._exemplar)
         self.model = "unknown"
         self.tunnel = False
         self.started = started
@@ -67,7 +69,6 @@ class Watch:
         self._answered: Answered | None = None
         self._answered_ns: int | None = None
         self._instruments: Instruments | None = None
-        self._exemplar = exemplar_of(started)
         self._answer_model: str | None = None
         self._usual: Template | None = None
         self._usual_choice = 0
@@ -143,14 +144,11 @@ class Watch:
         if self._body_ns is not None:
             self.timeline.body_done(self._body_ns)
         self.model = desk.peek_model(self.call.model)
-        self.panel = desk.bench.panel(started, self.call, self.t0_ns, self._exemplar)
-        if self._body_ns is not None:
-            self.panel.body_done(self._body_ns, None if self._is_compressed else body_bytes)
-
-    @property
-    def _is_compressed(self) -> bool:
-        """Whether the bytes of the request body are no bound of its tokens."""
-        return any(name.lower() == b"content-encoding" for name, _ in self.started.fields)
+        self.panel.seat(desk.bench.judges(started, self.call, self.t0_ns))
+        if self._body_ns is not None and self.panel.judges:
+            # The bytes of a compressed body are no bound of its tokens.
+            compressed = has_field(started.fields, b"content-encoding")
+            self.panel.body_done(self._body_ns, None if compressed else body_bytes)
 
     def sweep(self, now_ns: int) -> None:
         """Count the verdicts that are certain by now."""
@@ -268,7 +266,7 @@ class Watch:
                 self.model = self._desk.peek_model(event.model)
         elif isinstance(event, Skipped):
             self._skipped = self._skipped or event.reason
-        elif isinstance(event, Finished | Reported) and len(self._said) < SAID_MAX:
+        elif isinstance(event, (Finished, Reported)) and len(self._said) < SAID_MAX:
             self._said.append(event)
 
     def stalled(self, moment_ns: int, mark: Stall) -> None:
@@ -276,8 +274,7 @@ class Watch:
         self.panel.stalled(moment_ns)
         if self.timeline is not None:
             self.timeline.stall(moment_ns - mark.duration_ns, moment_ns)
-        name = "inferometer_client_stall_seconds_total"
-        self._bound().of_model(name).add(mark.duration_ns / SECOND_NS)
+        self._bound().client_stall.add(mark.duration_ns / SECOND_NS)
 
     def _lose(self, moment_ns: int) -> None:
         self._lost = True
@@ -324,8 +321,7 @@ class Watch:
         assert timeline is not None
         assert call is not None
         if self._listing is not None and mark.cause == "complete" and not self._lost:
-            listing = self._listing
-            self._desk.stage("parser", lambda: self._desk.learn_models(names_in(listing)))
+            self._desk.stage("parser", self._learn_models, self._listing)
         self._close_decoder(moment_ns, timeline, clean=mark.cause == "complete")
         unseen = self._tapped.muted and self._answered is not None and mark.response_bytes > 0
         if unseen and mark.cause == "complete":
@@ -334,15 +330,19 @@ class Watch:
         self._usual = None
         summary = timeline.finish(conclusion.outcome, conclusion.moment_ns, answer=self._answer)
         self.entries += summary.output_events
-        self._desk.stage("registry", lambda: self._record(summary, mark, call))
+        self._desk.stage("registry", self._record, summary, mark, call)
         self.panel.end(summary)
+
+    def _learn_models(self, listing: Sequence[bytes]) -> None:
+        self._desk.learn_models(names_in(listing))
 
     def _relay_end(self, moment_ns: int, mark: Finish) -> Relay:
         answered = self._answered
         if answered is None:
             return Relay(mark.cause, moment_ns)
-        retry_after = any(name.lower() == b"retry-after" for name, _ in answered.fields)
-        return Relay(mark.cause, moment_ns, answered.status, self._answered_ns, retry_after)
+        status = answered.status
+        retry_after = status >= 400 and has_field(answered.fields, b"retry-after")  # noqa: PLR2004
+        return Relay(mark.cause, moment_ns, status, self._answered_ns, retry_after)
 
     def _close_decoder(self, moment_ns: int, timeline: Timeline, *, clean: bool) -> None:
         decoder = self._decoder
@@ -358,14 +358,15 @@ class Watch:
 
     def _record(self, summary: Summary, mark: Finish, call: Call) -> None:
         desk = self._desk
-        self.model = desk.peek_model(self.model_name)
         if self._answered is not None and summary.output_events == 0:
             proven = 200 <= self._answered.status < 300 and bool(summary.output_tokens)  # noqa: PLR2004
             self.model = desk.take_model(self.model_name, proven=proven)
+        else:
+            self.model = desk.peek_model(self.model_name)
         self._instruments = None
         bound = self._bound()
         if mark.status:
-            desk.count_response(mark.status)
+            desk.responses(mark.status).add()
         desk.request_bytes.add(mark.request_bytes)
         desk.response_bytes.add(mark.response_bytes)
         self._count_unparsed(call)
@@ -379,8 +380,10 @@ class Watch:
 
     def _count_unparsed(self, call: Call) -> None:
         reason = "tunnel" if self.tunnel else self._answer.opaque or self._skipped
+        if reason is None:
+            return
         quiet = route(self.started.method, self.started.target).quiet  # has nothing to be read
-        if reason is not None and (self.tunnel or not quiet):
+        if self.tunnel or not quiet:
             self._desk.count_unparsed(call.dialect, reason)
 
 

@@ -15,6 +15,8 @@ const worstShare = (point) => {
 
 const sum = (...parts) => (parts.some((part) => part === null) ? null : parts.reduce((a, b) => a + b, 0));
 
+const more = (count, words) => (count ? `, ${text(whole(count))} ${words}` : "");
+
 const TILES = [
   {
     id: "ttft",
@@ -26,7 +28,7 @@ const TILES = [
       { label: "p50", main: true, value: (point) => seconds(point.ttft.p50) },
       { label: "p99", value: (point) => seconds(point.ttft.p99) },
     ],
-    note: (point) => (point.ttft.count > 0 ? `${text(whole(point.ttft.count))} waits` : "no request in the window"),
+    note: (point) => (point.ttft.count > 0 ? `${text(whole(point.ttft.count))} waits${more(point.abandoned, "given up")}` : "no request in the window"),
     curve: (point) => point.ttft.p99,
     range: fromZero,
   },
@@ -40,7 +42,7 @@ const TILES = [
       { label: "p50", main: true, value: (point) => seconds(point.itl.p50) },
       { label: "p99", value: (point) => seconds(point.itl.p99) },
     ],
-    note: (point) => (point.itl.count > 0 ? `${text(whole(point.itl.count))} gaps` : "no tokens counted"),
+    note: (point) => (point.itl.count > 0 ? `${text(whole(point.itl.count))} gaps${more(point.stalls, "stalls")}` : "no tokens counted"),
     curve: (point) => point.itl.p99,
     range: fromZero,
   },
