@@ -73,7 +73,7 @@ def _waits(place: Site, proxy: Proxy, phase: str, record: Path) -> list[float | 
         **how,
     )
     # One more request that ends well, later than any abort could still be seen in time.
-    load(place.cores, proxy.port, requests=1, tokens=2, model="last")
+    load(place.cores, proxy.port, requests=1, tokens=2, user="last")
     closed: dict[str, int | None] = {}
     for line in record.read_text().splitlines()[skip:]:
         name, end, _, _, _, _, moment, _ = line.split()
@@ -91,6 +91,8 @@ def _waits(place: Site, proxy: Proxy, phase: str, record: Path) -> list[float | 
 
 
 def _cells(waits: list[float | None]) -> tuple[str, str]:
+    if not waits:
+        return "not known", "not known"
     found = spread(waits)
     lost = sum(wait is None for wait in waits)
     times = "-" if found is None else f"{found.median:.1f} / {found.greatest:.1f}"

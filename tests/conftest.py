@@ -1,3 +1,3 @@
 """What holds for every test."""
 
-pytest_plugins = ["support.alone", "support.skips"]
+pytest_plugins = ["support.parallel", "support.skips"]

@@ -64,11 +64,15 @@ class Reading:
 
 
 class Body(NamedTuple):
-    """A chunked body: `rest` once it is complete, `wrong` if it cannot become so."""
+    """A chunked body: `rest` once it is complete, `wrong` if it cannot become so.
+
+    `open` is true of what is wrong in a section that has not ended: it may be noticed then.
+    """
 
     payload: bytes
     rest: bytes | None = None
     wrong: bool = False
+    open: bool = False
 
 
 def read_requests(data: bytes) -> Reading:
@@ -151,7 +155,7 @@ def _words(fields: list[Field], name: bytes) -> list[bytes]:
 
 def _check_routing(method: bytes, target: bytes, fields: list[Field]) -> None:
     hosts = values(fields, b"host")
-    if len(hosts) != 1 or not _is_host(hosts[0]) or method == b"CONNECT":
+    if len(hosts) != 1 or not _is_host(hosts[0]) or method in (b"CONNECT", b"PRI"):
         raise WrongError
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return
@@ -217,7 +221,7 @@ def _body(framing: int | Literal["chunked"], rest: bytes) -> tuple[bytes, bytes]
             raise PartialError
         return rest[:framing], rest[framing:]
     body = read_chunked(rest)
-    if body.wrong:
+    if body.wrong and not body.open:
         raise WrongError
     if body.rest is None:
         raise PartialError
@@ -294,20 +298,21 @@ def _behind_quoted(text: bytes) -> bytes:
 
 def _trailers(body: bytes, at: int, payload: bytes) -> Body:
     start = at
+    wrong = Body(payload, wrong=True, open=b"\r\n\r\n" not in body[start - 2 :])
     while True:
         line, found, _ = body[at:].partition(b"\r\n")
         if not found:
-            return Body(payload, wrong=not _may_be_trailer(body[at:], size=len(body) - start))
+            may_be = _may_be_trailer(body[at:], size=len(body) - start)
+            return Body(payload) if may_be else wrong
         at += len(line) + 2
         if not line:
-            good = at - start <= TRAILER_BYTES_MAX
-            return Body(payload, rest=body[at:]) if good else Body(payload, wrong=True)
+            return Body(payload, rest=body[at:]) if at - start <= TRAILER_BYTES_MAX else wrong
         try:
             name, _ = read_field(line)
         except WrongError:
-            return Body(payload, wrong=True)
+            return wrong
         if name in NOT_IN_TRAILERS:
-            return Body(payload, wrong=True)
+            return wrong
 
 
 def _may_be_trailer(begun: bytes, *, size: int) -> bool:
@@ -316,11 +321,15 @@ def _may_be_trailer(begun: bytes, *, size: int) -> bool:
 
 
 class Answer(NamedTuple):
-    """What a client has that reads strictly: `whole` tells whether the body came to its end."""
+    """What a client has that reads strictly: `whole` tells whether the body came to its end.
+
+    `by_close` is true where that is the end of the connection.
+    """
 
     status: int
     body: bytes
     whole: bool
+    by_close: bool = False
 
 
 def read_answer(data: bytes, method: bytes = b"GET") -> Answer | None:
@@ -339,7 +348,7 @@ def read_answer(data: bytes, method: bytes = b"GET") -> Answer | None:
     if method == b"HEAD" or status in (204, 304):
         return Answer(status, b"", whole=True)
     if framing is None:
-        return Answer(status, data, whole=True)
+        return Answer(status, data, whole=True, by_close=True)
     if framing != "chunked":
         return Answer(status, data[:framing], whole=len(data) >= framing)
     body = read_chunked(data)

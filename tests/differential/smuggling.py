@@ -241,9 +241,9 @@ def _request_lines() -> Iterator[bytes]:
         b"\x00GET %b HTTP/1.1", b"\xef\xbb\xbfGET %b HTTP/1.1", b"GET http://other%b HTTP/1.1",
         b"GET http://h@other%b HTTP/1.1", b"GET http://other#h%b HTTP/1.1", b"GET other%b HTTP/1.1",
         b"GET @other%b HTTP/1.1", b"GET ftp://h%b HTTP/1.1", b"GET http:%b HTTP/1.1",
-        b"CONNECT %b HTTP/1.1", b"GET * HTTP/1.1", b"GET %b HTTP/1.1\nX: y", b"GET %b HTTP/1.1;X",
-        b"%b", b"GET %b HTTP/1.1,HTTP/1.0", b"GET h%b HTTP/1.1", b"GET ?%b HTTP/1.1",
-        b"GET \\%b HTTP/1.1",
+        b"CONNECT %b HTTP/1.1", b"PRI %b HTTP/1.1", b"PRI * HTTP/1.1", b"GET * HTTP/1.1",
+        b"GET %b HTTP/1.1\nX: y", b"GET %b HTTP/1.1;X", b"%b", b"GET %b HTTP/1.1,HTTP/1.0",
+        b"GET h%b HTTP/1.1", b"GET ?%b HTTP/1.1", b"GET \\%b HTTP/1.1",
     ):  # fmt: skip
         yield line.replace(b"%b", PLACE) + rest
     yield _post(CHUNKED, body=LAST + SMUGGLED, version=b"HTTP/1.0")

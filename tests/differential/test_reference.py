@@ -63,9 +63,12 @@ def test_what_can_be_read_in_two_ways_is_no_request(old: bytes, new: bytes) -> N
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc", Answer(200, b"ab", whole=True)),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", Answer(200, b"abc", whole=False)),
-        (b"HTTP/1.0 404 \r\n\r\nabc", Answer(404, b"abc", whole=True)),
+        (b"HTTP/1.0 404 \r\n\r\nabc", Answer(404, b"abc", whole=True, by_close=True)),
         (b"HTTP/1.1 304\r\nContent-Length: 9\r\n\r\n", Answer(304, b"", whole=True)),
-        (b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx", Answer(200, b"x", whole=True)),
+        (
+            b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx",
+            Answer(200, b"x", whole=True, by_close=True),
+        ),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nz",
             Answer(200, b"x", whole=False),

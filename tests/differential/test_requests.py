@@ -54,3 +54,11 @@ def test_empty_lines_before_a_request_are_none_wherever_they_are_cut(arena: Aren
 )
 def test_no_request_is_read_in_two_ways(arena: Arena, raw: bytes, cuts: list[int]) -> None:
     arena.play(raw, cuts)
+
+
+@pytest.mark.req("PF-10")
+def test_the_method_of_the_http_2_preface_opens_no_tunnel(arena: Arena) -> None:
+    first = b"PRI " + PLACE + b" HTTP/1.1\r\nHost: h\r\n\r\n"
+    behind = b"POST " + PLACE + b"/smuggled HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+    for cuts in ((), (len(first),)):
+        assert arena.play(first + behind, cuts).ending == "refused"

@@ -132,7 +132,7 @@ def test_first_token_lies_between_what_was_told_and_what_the_client_saw(
     sidecar: Sidecar, name: str
 ) -> None:
     dialect = DIALECTS[name]
-    outcomes = Outcomes(sidecar)
+    outcomes = Outcomes(sidecar, marked=False)
     seen = ask_all(sidecar, dialect)
     samples = outcomes.wait({"success": REQUESTS})
     labels = {"operation": dialect.operation, "stream": "true", "model": MODEL}
@@ -144,7 +144,7 @@ def test_first_token_lies_between_what_was_told_and_what_the_client_saw(
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_gaps_per_token_are_those_that_were_told(sidecar: Sidecar, name: str) -> None:
-    outcomes = Outcomes(sidecar)
+    outcomes = Outcomes(sidecar, marked=False)
     ask_all(sidecar, DIALECTS[name])
     samples = outcomes.wait({"success": REQUESTS})
     gaps = REQUESTS * (len(WORDS) - 1)
@@ -160,7 +160,7 @@ def test_tokens_are_those_that_the_server_counted(
     simulator: InferenceSim, sidecar: Sidecar, name: str
 ) -> None:
     before = simulator.scrape()
-    outcomes = Outcomes(sidecar)
+    outcomes = Outcomes(sidecar, marked=False)
     ask_all(sidecar, DIALECTS[name])
     samples = outcomes.wait({"success": REQUESTS})
     after = simulator.scrape()
@@ -177,7 +177,7 @@ def test_duration_lies_between_the_server_s_own_and_what_the_client_saw(
     simulator: InferenceSim, sidecar: Sidecar, name: str
 ) -> None:
     before = simulator.scrape()
-    outcomes = Outcomes(sidecar)
+    outcomes = Outcomes(sidecar, marked=False)
     seen = ask_all(sidecar, DIALECTS[name])
     samples = outcomes.wait({"success": REQUESTS})
     after = simulator.scrape()
@@ -190,7 +190,7 @@ def test_duration_lies_between_the_server_s_own_and_what_the_client_saw(
 
 
 def test_a_stream_without_usage_counts_its_chunks_and_says_so(sidecar: Sidecar) -> None:
-    outcomes = Outcomes(sidecar)
+    outcomes = Outcomes(sidecar, marked=False)
     ask(sidecar, CHAT, stream_options={"include_usage": False})
     samples = outcomes.wait({"success": 1})
     tokens = "inferometer_tokens_total"
@@ -204,7 +204,7 @@ def test_an_answer_that_is_no_stream_has_tokens_and_no_first_token(
     simulator: InferenceSim, sidecar: Sidecar
 ) -> None:
     before = simulator.scrape()
-    outcomes = Outcomes(sidecar)
+    outcomes = Outcomes(sidecar, marked=False)
     body = json.dumps({"model": MODEL, "messages": MESSAGES}).encode()
     with sidecar.wire() as wire:
         answer = wire.ask(request("POST", CHAT.path, ("Content-Type", "text/json"), body=body))
@@ -245,7 +245,7 @@ def test_an_injected_failure_arrives_unchanged_and_is_told_apart(
 ) -> None:
     status, outcome = FAILURES[kind]
     failing.tell(failure_injection_rate=100, failure_types=[kind])
-    outcomes = Outcomes(sidecar)
+    outcomes = Outcomes(sidecar, marked=False)
     with sidecar.wire() as wire:
         answer = wire.ask(CHAT.ask())
     assert answer.status == status
@@ -267,7 +267,7 @@ def test_failures_among_successes_are_counted_one_by_one(
         with sidecar.wire() as wire:
             return wire.ask(CHAT.ask()).status
 
-    outcomes = Outcomes(sidecar)
+    outcomes = Outcomes(sidecar, marked=False)
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(status, range(count)))
     good = statuses.count(200)
@@ -285,7 +285,7 @@ def test_waiting_in_the_server_s_queue_is_part_of_the_first_token(sidecar: Sidec
         InferenceSim("--max-num-seqs", "1", *waits) as narrow,
         Sidecar(narrow.url) as front,
     ):
-        outcomes = Outcomes(front)
+        outcomes = Outcomes(front, marked=False)
         seen = ask_all(front, CHAT, 4)
         samples = outcomes.wait({"success": 4})
         own = narrow.scrape()
@@ -300,7 +300,7 @@ def test_waiting_in_the_server_s_queue_is_part_of_the_first_token(sidecar: Sidec
 def test_a_client_that_leaves_is_a_cancel_and_the_server_is_free_again(
     simulator: InferenceSim, sidecar: Sidecar
 ) -> None:
-    outcomes = Outcomes(sidecar)
+    outcomes = Outcomes(sidecar, marked=False)
     with sidecar.wire() as wire:
         wire.send(CHAT.ask())
         while CHAT.mark not in wire.buffer:
@@ -315,7 +315,7 @@ def test_a_server_that_dies_inside_a_stream_truncates_it(sidecar: Sidecar) -> No
     del sidecar  # this one has a simulator of its own, to be killed
     waits = ["--time-to-first-token", "50ms", "--inter-token-latency", "2s"]
     with InferenceSim(*waits) as doomed, Sidecar(doomed.url) as front:
-        outcomes = Outcomes(front)
+        outcomes = Outcomes(front, marked=False)
         with front.wire() as wire:
             wire.send(CHAT.ask())
             while CHAT.mark not in wire.buffer:
@@ -352,7 +352,7 @@ def test_verdicts_are_those_of_the_waits_that_were_told(
         path.write_text(SLO.format(name=name, ttft=ttft, itl=itl))
         flags += ["--slo", str(path)]
     with Sidecar(simulator.url, *flags) as front:
-        outcomes = Outcomes(front)
+        outcomes = Outcomes(front, marked=False)
         ask_all(front, CHAT)
         samples = outcomes.wait({"success": REQUESTS})
     found = {

@@ -19,7 +19,7 @@ from inferometer.live import reading
 from inferometer.live.page import Page
 from inferometer.live.settings import Settings
 from inferometer.live.target import parse
-from support.admin import FIRST, OVERHEAD, TOKEN, Admin, Figures
+from support.scripted_admin import FIRST, OVERHEAD, TOKEN, Figures, ScriptedAdmin
 from support.sidecar import wait_until
 
 pytestmark = pytest.mark.browser
@@ -79,9 +79,12 @@ def script(figures: Figures, *, requests: int = 0, streaming: int = 7) -> bytes:
 
 
 @pytest.fixture
-def sidecars(browser: webdriver.Chrome) -> Iterator[tuple[Admin, Admin, str]]:
+def sidecars(browser: webdriver.Chrome) -> Iterator[tuple[ScriptedAdmin, ScriptedAdmin, str]]:
     """Two scripted sidecars, and the address of the page that watches them."""
-    with Admin(script(Figures())) as one, Admin(script(Figures(), streaming=1)) as other:
+    with (
+        ScriptedAdmin(script(Figures())) as one,
+        ScriptedAdmin(script(Figures(), streaming=1)) as other,
+    ):
         settings = Settings(
             admin=(parse(one.url), parse(other.url)),
             listen=Address("127.0.0.1", 0),
@@ -141,7 +144,7 @@ def complaints(browser: webdriver.Chrome) -> list[str]:
 
 
 def test_the_page_shows_the_numbers_that_the_sidecars_told(
-    browser: webdriver.Chrome, sidecars: tuple[Admin, Admin, str]
+    browser: webdriver.Chrome, sidecars: tuple[ScriptedAdmin, ScriptedAdmin, str]
 ) -> None:
     one, other, url = sidecars
     wait_until(lambda: one.asked.total() > 1 and other.asked.total() > 1)
@@ -169,7 +172,7 @@ def test_the_page_shows_the_numbers_that_the_sidecars_told(
 
 
 def test_what_is_not_known_is_no_data_and_never_zero(
-    browser: webdriver.Chrome, sidecars: tuple[Admin, Admin, str]
+    browser: webdriver.Chrome, sidecars: tuple[ScriptedAdmin, ScriptedAdmin, str]
 ) -> None:
     browser.get(sidecars[2])
     wait_for(browser, "#tile-flight [data-figure=streaming]", "8")
@@ -181,7 +184,7 @@ def test_what_is_not_known_is_no_data_and_never_zero(
 
 
 def test_one_sidecar_can_be_chosen_and_a_silent_one_is_named(
-    browser: webdriver.Chrome, sidecars: tuple[Admin, Admin, str]
+    browser: webdriver.Chrome, sidecars: tuple[ScriptedAdmin, ScriptedAdmin, str]
 ) -> None:
     _, other, url = sidecars
     browser.get(url)
@@ -196,7 +199,7 @@ def test_one_sidecar_can_be_chosen_and_a_silent_one_is_named(
 
 
 def test_a_reload_shows_the_past(
-    browser: webdriver.Chrome, sidecars: tuple[Admin, Admin, str]
+    browser: webdriver.Chrome, sidecars: tuple[ScriptedAdmin, ScriptedAdmin, str]
 ) -> None:
     browser.get(sidecars[2])
     wait_for(browser, "#status", "live, every 0.5 s")
@@ -209,7 +212,7 @@ def test_a_reload_shows_the_past(
 
 
 def test_a_pause_holds_the_picture_and_a_lost_server_is_told(browser: webdriver.Chrome) -> None:
-    with Admin(script(Figures())) as admin:
+    with ScriptedAdmin(script(Figures())) as admin:
         settings = Settings(
             admin=(parse(admin.url),), listen=Address("127.0.0.1", 0), interval_s=0.5
         )
@@ -234,7 +237,10 @@ def test_a_pause_holds_the_picture_and_a_lost_server_is_told(browser: webdriver.
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_the_page_fits_its_window_and_every_control_has_a_name(
-    browser: webdriver.Chrome, sidecars: tuple[Admin, Admin, str], width: int, scheme: str
+    browser: webdriver.Chrome,
+    sidecars: tuple[ScriptedAdmin, ScriptedAdmin, str],
+    width: int,
+    scheme: str,
 ) -> None:
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)

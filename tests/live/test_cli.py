@@ -6,12 +6,12 @@ import urllib.request
 
 import pytest
 
-from support.admin import Admin
+from support.scripted_admin import ScriptedAdmin
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_watch_prints_its_address_and_ends_cleanly(number: signal.Signals) -> None:
-    with Admin(b"a 1\n") as admin:
+    with ScriptedAdmin(b"a 1\n") as admin:
         command = [
             sys.executable,
             "-m",

@@ -12,7 +12,7 @@ from inferometer.live import page, reading
 from inferometer.live.page import Page, Scrape
 from inferometer.live.settings import Settings
 from inferometer.live.target import Client, parse
-from support.admin import Admin, Figures
+from support.scripted_admin import Figures, ScriptedAdmin
 from support.sidecar import free_port, wait_until
 
 FREE = Address("127.0.0.1", 0)
@@ -31,7 +31,7 @@ def points(url: str) -> list[dict[str, Any]]:
 def test_a_page_reads_a_sidecar_and_shows_what_it_says() -> None:
     figures = Figures()
     figures.set(reading.IN_FLIGHT, 3, state="streaming")
-    with Admin(figures.text()) as admin:
+    with ScriptedAdmin(figures.text()) as admin:
         settings = Settings(admin=(parse(admin.url),), listen=FREE, interval_s=0.5)
         shown = Page(settings, version="1")
         shown.start()
@@ -42,7 +42,7 @@ def test_a_page_reads_a_sidecar_and_shows_what_it_says() -> None:
 
 
 def test_what_is_no_exposition_is_told_as_the_fault_of_the_world() -> None:
-    with Admin(b"<html>") as admin:
+    with ScriptedAdmin(b"<html>") as admin:
         source = Scrape(Client(parse(admin.url)))
         with pytest.raises(WorldError):
             source.fetch()
@@ -68,7 +68,7 @@ def test_the_default_port_gives_way_to_a_free_one() -> None:
 
 
 def test_an_ipv6_page_has_an_address_that_a_browser_reads() -> None:
-    with Admin() as admin:
+    with ScriptedAdmin() as admin:
         settings = Settings(admin=(parse(admin.url),), listen=Address("::1", 0))
         shown = Page(settings, version="1")
         shown.start()

@@ -8,8 +8,8 @@ import pytest
 from inferometer.errors import SettingsError, WorldError
 from inferometer.live import target
 from inferometer.live.target import BODY_BYTES_MAX, Client, Target, authorization, parse, trust
-from support.admin import Admin
 from support.certificates import Authority
+from support.scripted_admin import ScriptedAdmin
 from support.sidecar import free_port
 
 
@@ -45,7 +45,7 @@ def test_a_name_is_host_and_port() -> None:
 
 
 def test_an_exposition_is_read_again_and_again_over_one_connection() -> None:
-    with Admin(b"a 1\n") as admin:
+    with ScriptedAdmin(b"a 1\n") as admin:
         client = Client(parse(admin.url))
         assert client.fetch() == b"a 1\n"
         admin.body = b"a 2\n"
@@ -92,7 +92,7 @@ def test_a_server_that_went_away_is_tried_once_more_and_then_told() -> None:
 
 
 def test_a_status_that_is_not_200_is_named() -> None:
-    with Admin(b"secret text of an error page", status=401) as admin:
+    with ScriptedAdmin(b"secret text of an error page", status=401) as admin:
         client = Client(parse(admin.url))
         with pytest.raises(WorldError, match=r"^answered 401$"):
             client.fetch()
@@ -106,7 +106,7 @@ def test_nobody_there_is_connection_refused() -> None:
 
 
 def test_a_body_beyond_the_limit_is_refused() -> None:
-    with Admin(b"#" * (BODY_BYTES_MAX + 1)) as admin:
+    with ScriptedAdmin(b"#" * (BODY_BYTES_MAX + 1)) as admin:
         client = Client(parse(admin.url))
         with pytest.raises(WorldError, match="more than 8 MiB"):
             client.fetch()
@@ -114,7 +114,7 @@ def test_a_body_beyond_the_limit_is_refused() -> None:
 
 def test_an_answer_that_trickles_beyond_the_time_is_given_up() -> None:
     moments = iter([0.0, *[target.FETCH_S + 1] * 10])
-    with Admin(b"a 1\n") as admin:
+    with ScriptedAdmin(b"a 1\n") as admin:
         client = Client(parse(admin.url), clock_s=lambda: next(moments))
         with pytest.raises(WorldError, match="no answer within 2 s"):
             client.fetch()
@@ -138,7 +138,7 @@ def test_what_is_no_whole_answer_is_told_in_few_words(said: bytes, words: str) -
 
 def test_https_is_checked_against_the_given_authority(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    with Admin(b"a 1\n", tls=authority.issue("server").server_context()) as admin:
+    with ScriptedAdmin(b"a 1\n", tls=authority.issue("server").server_context()) as admin:
         client = Client(parse(admin.url), trusted=trust(authority.file))
         assert client.fetch() == b"a 1\n"
         client.close()
@@ -147,7 +147,7 @@ def test_https_is_checked_against_the_given_authority(tmp_path: Path) -> None:
 
 
 def test_plain_http_at_the_end_of_https_is_tls_failed() -> None:
-    with Admin(b"a 1\n") as admin:
+    with ScriptedAdmin(b"a 1\n") as admin:
         port = parse(admin.url).port
         with pytest.raises(WorldError, match="TLS failed"):
             Client(Target("https", "127.0.0.1", port, "/metrics"), trusted=trust(None)).fetch()
@@ -156,7 +156,7 @@ def test_plain_http_at_the_end_of_https_is_tls_failed() -> None:
 def test_a_password_comes_from_a_file_and_is_sent(tmp_path: Path) -> None:
     file = tmp_path / "auth"
     file.write_text("user:pa:ss\n")
-    with Admin(b"a 1\n") as admin:
+    with ScriptedAdmin(b"a 1\n") as admin:
         client = Client(parse(admin.url), authorization=authorization(file))
         client.fetch()
         client.close()

@@ -80,3 +80,23 @@ def test_each_value_is_counted_in_exactly_the_bucket_that_le_says(
         cell.add(value)
     expected = [sum(value <= edge for value in values) for edge in (*edges, math.inf)]
     assert [sum(cell.counts[: n + 1]) for n in range(len(cell.counts))] == expected
+
+
+@given(st.lists(st.floats(0, 100), max_size=150))
+def test_values_counted_together_are_counted_like_one_by_one(values: list[float]) -> None:
+    together, one_by_one = Histogram((0.5, 1.0, 20.0)), Histogram((0.5, 1.0, 20.0))
+    together.add_all(values)
+    for value in values:
+        one_by_one.add(value)
+    assert together.counts == one_by_one.counts
+    assert together.sum == pytest.approx(one_by_one.sum)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("beside", [0, 100])
+def test_values_that_would_spoil_the_sum_are_counted_none_at_all(wrong: float, beside: int) -> None:
+    cell = Histogram((0.5, 1.0))
+    with pytest.raises(ValueError, match="cannot count"):
+        cell.add_all([*[0.1] * beside, wrong])
+    assert cell.counts == [0, 0, 0]
+    assert cell.sum == 0

@@ -13,7 +13,7 @@ import pytest
 from inferometer.sidecar.tap import Cause
 from support.client import Wire
 from support.llm import ScriptedServer
-from support.pair import unique
+from support.pair import in_step, unique
 from support.plane import SECOND_NS, Plane, Recorded, expect
 from support.samples import Samples
 from support.script import Script, plain, request, script
@@ -31,6 +31,8 @@ from support.speakers import (
 )
 from support.turns import Ending, Manner, Turn, dumps
 
+pytestmark = pytest.mark.alone  # moments are compared, to the millisecond
+
 FIRST = "gen_ai_server_time_to_first_token_seconds"
 VISIBLE = "inferometer_time_to_first_output_seconds"
 GAP = "inferometer_inter_chunk_latency_seconds"
@@ -43,8 +45,8 @@ REQUESTS = "inferometer_requests_total"
 
 WORDS = ("Hello", " wor", "ld, ", "grüße", " 🙂", '"q"\\', "\u2028", " end")
 MANNERS = {
-    "paced": Manner(first_s=0.01, every_s=0.004),
-    "three at once": Manner(first_s=0.01, every_s=0.004, together=3),
+    "paced": Manner(first_s=0.01, every_s=0.004, in_step=True),
+    "three at once": Manner(first_s=0.01, every_s=0.004, together=3, in_step=True),
     "all at once": Manner(first_s=0.01, together=1000),
     "cut": Manner(first_s=0.01, every_s=0.002, cut_bytes=11, cut_s=0.0005),
     "with a length": Manner(framing="length", every_s=0.003),
@@ -67,10 +69,9 @@ def of_name(speaker: Speaker) -> str:
 
 def record(server: ScriptedServer, ask: bytes, steps: Script) -> Recorded:
     """Play a script to a client and keep what it saw."""
-    server.scripts[ask.split(b" ", 2)[1]] = steps
     with Wire(server.address) as wire:
-        sent_ns = wire.send(ask)
-        return Recorded.of(ask, sent_ns, wire.read_answer())
+        sent_ns, answer = in_step(server, wire, ask, steps)
+    return Recorded.of(ask, sent_ns, answer)
 
 
 def streamed(
@@ -128,7 +129,7 @@ def test_reasoning_is_a_first_token_and_not_a_first_output(
     server: ScriptedServer, speaker: Speaker
 ) -> None:
     turn = Turn(("a", "b"), reasoning=("hm", "so"))
-    recorded, samples = streamed(server, speaker, turn, Manner(every_s=0.005))
+    recorded, samples = streamed(server, speaker, turn, Manner(every_s=0.005, in_step=True))
     expected = expect(recorded, speaker.frames(turn), "identity")
     assert samples.total(f"{FIRST}_sum") == close_to(seconds(expected.ttft_ns))
     assert samples.total(f"{VISIBLE}_sum") == close_to(seconds(expected.ttfo_ns))
@@ -139,7 +140,7 @@ def test_reasoning_is_a_first_token_and_not_a_first_output(
 @pytest.mark.parametrize("speaker", [s for s in SPEAKERS if s.calls_tools], ids=of_name)
 def test_tool_calls_are_output(server: ScriptedServer, speaker: Speaker) -> None:
     turn = Turn((), tool=("look_up", '{"a"', ": 1}"))
-    recorded, samples = streamed(server, speaker, turn, Manner(every_s=0.005))
+    recorded, samples = streamed(server, speaker, turn, Manner(every_s=0.005, in_step=True))
     expected = expect(recorded, speaker.frames(turn), "identity")
     assert samples.total(f"{FIRST}_sum") == close_to(seconds(expected.ttft_ns))
     assert samples.total(f"{GAP}_count") == 2
@@ -149,7 +150,7 @@ def test_tool_calls_are_output(server: ScriptedServer, speaker: Speaker) -> None
 @pytest.mark.parametrize("speaker", [CHAT, COMPLETIONS], ids=of_name)
 def test_choices_have_gaps_of_their_own(server: ScriptedServer, speaker: Speaker) -> None:
     turn = Turn(("a", "b", "c"), choices=3)
-    recorded, samples = streamed(server, speaker, turn, Manner(every_s=0.004))
+    recorded, samples = streamed(server, speaker, turn, Manner(every_s=0.004, in_step=True))
     expected = expect(recorded, speaker.frames(turn), "identity")
     assert len(expected.gaps_ns) == 6
     assert samples.total(f"{GAP}_count") == 6

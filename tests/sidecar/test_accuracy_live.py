@@ -14,6 +14,8 @@ from support.accuracy import FIRST, GAP, TOKENS, TURN, Sample, measure
 from support.pair import Pair, running_pair
 from support.speakers import SPEAKERS, Speaker
 
+pytestmark = pytest.mark.alone  # moments are compared, to the millisecond
+
 if TYPE_CHECKING:
     from support.samples import Samples
 

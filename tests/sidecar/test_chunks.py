@@ -128,3 +128,18 @@ def test_each_framing_has_its_walker() -> None:
     closing = CloseWalker()
     assert closing.feed(b"x") == (b"x", b"x")
     assert not closing.done
+
+
+def test_a_read_as_long_as_the_last_is_walked_like_any_other() -> None:
+    walk = ChunkWalker()
+    for body in (b"abcdefghij", b"0123456789"):
+        assert walk.feed(b"a\r\n" + body + b"\r\n")[1] == body
+    assert walk.feed(b"9\r\n123456789\r\n0")[1] == b"123456789"  # as long, but another line
+    assert walk.feed(b"\r\n\r\n")[0] == b"0\r\n\r\n"
+    other = ChunkWalker()
+    other.feed(b"4\r\nabcd\r\n")
+    assert other.feed(b"4\r\nab")[1] == b"ab"
+    assert other.feed(b"cd\r\n4\r\n")[1] == b"cd"
+    assert other.feed(b"4\r\nx\r\n")[1] == b"4\r\nx"  # begins like a chunk, but stands in one
+    with pytest.raises(Refused):
+        ChunkWalker().feed(b"4\r\nabcde\r\n")

@@ -311,6 +311,37 @@ def test_a_network_that_cuts_is_like_an_upstream_that_does(pair: Pair, limit: in
         sidecar.wait_samples(lambda s: s.total("inferometer_requests_total", outcome=outcome) == 1)
 
 
+@pytest.mark.req("DC-01")
+def test_drain_on_abort_has_its_limit() -> None:
+    flags = ("--client-abort", "drain", "--client-abort-drain-s", "1")
+    with running_pair(*flags) as pair:
+        target = pair.plan(script(CHUNKED, chunk(b"begun"), Action.STALL))
+        with pair.sidecar.wire() as wire:
+            wire.send(request("GET", target))
+            wire.read_head()
+            left_ns = wire.close()
+        connection = connection_of(pair, pair.exchange(target))
+        pair.server.wait(lambda: connection.ended_ns is not None)
+        assert connection.ended_ns is not None
+        assert (connection.ended_ns - left_ns) / 1e9 > 0.9
+
+
+@pytest.mark.req("DC-01")
+def test_a_unix_socket_is_listened_on_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "l"
+    with ScriptedServer() as server, Sidecar(server.url, "--listen", f"unix:{path}") as sidecar:
+        server.scripts[b"/t"] = script(CHUNKED, chunk(b"begun"), Action.STALL)
+        with Wire(path) as wire:
+            assert wire.ask(request("GET", "/other")).status == 200
+            wire.send(request("GET", "/t"))
+            wire.read_head()
+        (exchange,) = server.find(b"/t")
+        connection = next(c for c in server.connections if exchange in c.exchanges)
+        server.wait(lambda: connection.ended_ns is not None)
+        assert sidecar.health("/readyz") == 200
+    assert not path.exists(), "the next start finds nothing in its way"
+
+
 @pytest.mark.req("DC-02")
 def test_a_unix_socket_is_an_upstream_like_any_other(tmp_path: Path) -> None:
     path = tmp_path / "u"

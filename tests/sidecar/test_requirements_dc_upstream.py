@@ -11,7 +11,7 @@ import pytest
 from support.certificates import Authority
 from support.llm import ScriptedServer
 from support.pair import running_pair
-from support.script import Action, script
+from support.script import Action, request, script
 from support.sidecar import Outcomes, Sidecar, free_port, wait_until
 from support.speakers import CHAT
 from support.toxics import Down, ToxicProxy
@@ -96,8 +96,30 @@ def test_an_upstream_that_accepts_and_is_silent_is_a_timeout_where_a_limit_is_se
         assert status == 504
         assert 0.4 < took_s < 5
         outcomes.wait({"timeout": 1})
-        connection = pair.server.connections[-1]
+        (exchange,) = pair.server.find(CHAT.target.encode())
+        connection = next(c for c in pair.server.connections if exchange in c.exchanges)
         pair.server.wait(lambda: connection.ended_ns is not None)
+
+
+@pytest.mark.req("DC-03")
+def test_silence_inside_an_answer_is_cut_where_a_limit_is_set() -> None:
+    with running_pair("--upstream-idle-timeout-s", "0.5") as pair:
+        turn = Turn(words=("a", "b"))
+        pair.server.scripts[CHAT.target.encode()] = CHAT.script(turn, Manner(waits_s=((2, 60),)))
+        outcomes = Outcomes(pair.sidecar)
+        with pair.sidecar.wire() as wire:
+            assert wire.ask(CHAT.ask(turn)).end in {"short", "reset"}
+        outcomes.wait({"timeout": 1})
+
+
+@pytest.mark.req("DC-03")
+def test_an_idle_connection_to_the_upstream_is_closed_before_the_upstream_does_it() -> None:
+    with running_pair("--upstream-keepalive-s", "0.3") as pair, pair.sidecar.wire() as wire:
+        assert wire.ask(request("GET", "/t")).status == 200
+        (connection,) = pair.server.connections
+        pair.server.wait(lambda: connection.eof_ns is not None)
+        assert wire.ask(request("GET", "/t")).status == 200
+        assert len(pair.server.connections) == 2
 
 
 @pytest.mark.req("DC-03")

@@ -105,6 +105,15 @@ def data_waits(wire: Wire, wait_s: float) -> bool:
 
 
 @pytest.mark.req("LM-01")
+def test_an_idle_connection_is_closed_in_time() -> None:
+    with running_pair("--client-idle-timeout-s", "1") as pair, pair.sidecar.wire() as wire:
+        assert wire.ask(request("GET", unique())).status == 200
+        start_s = time.monotonic()
+        assert wire.rest() == (b"", "closed")
+        assert time.monotonic() - start_s >= 0.9
+
+
+@pytest.mark.req("LM-01")
 def test_half_sent_heads_do_not_delay_others(pair: Pair) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(300):
@@ -136,7 +145,7 @@ def test_too_many_fields_are_refused(pair: Pair) -> None:
 
 @pytest.mark.req("LM-02")
 @pytest.mark.parametrize("ended", [True, False])
-def test_a_target_that_is_too_long_is_refused(pair: Pair, ended: bool) -> None:  # noqa: FBT001
+def test_a_target_that_is_too_long_is_refused(pair: Pair, *, ended: bool) -> None:
     raw = request("GET", "/" + "t" * 17 * KIB) if ended else b"GET /" + b"t" * 17 * KIB
     with pair.sidecar.wire() as wire:
         assert wire.ask(raw).status == 414

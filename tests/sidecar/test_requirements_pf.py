@@ -121,6 +121,7 @@ BAD_CHUNKS = [
     b"0\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"0\r\nHost: h\r\n\r\n",
     b"0\r\nA: b\n\r\n",
+    b"0\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
 ]
 
 

@@ -69,7 +69,19 @@ def test_an_upstream_that_breaks_http_is_a_bad_gateway(pair: Pair, raw: bytes) -
 
 
 @pytest.mark.req("PF-09")
-@pytest.mark.parametrize("bad", [b"x\r\na\r\n", b"1\r\naa\r\n", b"1\na\r\n", b"-1\r\n"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"x\r\na\r\n",
+        b"1\r\naa\r\n",
+        b"1\na\r\n",
+        b"-1\r\n",
+        b"1;" + b"a" * 20_000 + b"\r\na\r\n",
+        b"0\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
+        b"0\r\nno colon\r\n\r\n",
+    ],
+    ids=lambda b: repr(b[:16]),
+)
 def test_a_malformed_chunk_of_the_upstream_never_looks_complete(pair: Pair, bad: bytes) -> None:
     target = pair.plan(script(CHUNKED, chunk(b"good"), Step(0.02, bad), Action.STALL))
     outcomes = Outcomes(pair.sidecar)
@@ -93,12 +105,26 @@ def test_bytes_behind_an_answer_never_reach_the_next_exchange(pair: Pair, delay_
 
 
 @pytest.mark.req("PF-09")
-@pytest.mark.parametrize("raw", [head(204) + b"body", head(304) + b"body"])
-def test_a_body_where_none_may_be_never_reaches_the_next_exchange(pair: Pair, raw: bytes) -> None:
+@pytest.mark.parametrize(
+    ("method", "raw"),
+    [("GET", head(204) + b"body"), ("GET", head(304) + b"body"), ("HEAD", plain(b"body"))],
+)
+def test_a_body_where_none_may_be_never_reaches_the_next_exchange(
+    pair: Pair, method: str, raw: bytes
+) -> None:
     target = pair.plan(script(raw))
     with pair.sidecar.wire() as wire:
-        assert wire.ask(request("GET", target)).body == b""
+        assert wire.ask(request(method, target), method=method).body == b""
         assert wire.ask(request("GET", unique("/next"))).body == b"{}"
+
+
+@pytest.mark.req("PF-09")
+def test_an_upstream_of_http_1_0_is_understood(pair: Pair) -> None:
+    for raw in (b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold", b"HTTP/1.0 200 OK\r\n\r\nold"):
+        target = pair.plan(script(raw, Action.CLOSE))
+        with pair.sidecar.wire() as wire:
+            answer = wire.ask(request("GET", target))
+        assert (answer.status, answer.body, answer.end) == (200, b"old", "complete")
 
 
 @pytest.mark.req("PF-09")

@@ -12,7 +12,7 @@ from support.faulty import FAULTS
 from support.llm import ScriptedServer
 from support.pair import Pair, running_pair
 from support.process import core_limit
-from support.script import Action, chunk, head, plain, request, script
+from support.script import Action, Script, chunk, head, plain, request, script
 from support.sidecar import Sidecar, faulty_sidecar, free_port
 from support.speakers import CHAT
 from support.turns import Manner, Turn, dumps
@@ -94,8 +94,8 @@ def test_a_request_that_goes_well_leaves_nothing_behind(pair: Pair) -> None:
         ),
     ],
 )
-def test_a_request_that_fails_leaves_nothing_behind(pair: Pair, steps: object) -> None:
-    pair.server.scripts[TARGET.encode()] = steps  # type: ignore[assignment]
+def test_a_request_that_fails_leaves_nothing_behind(pair: Pair, steps: Script) -> None:
+    pair.server.scripts[TARGET.encode()] = steps
     with pair.sidecar.wire() as wire:
         answer = wire.ask(ask())
     own = answer.body if answer.status == 502 else b""

@@ -34,6 +34,23 @@ def test_a_stream_is_read_to_its_end() -> None:
     assert found.terminated
 
 
+def test_reads_are_compared_with_a_template_only_while_that_is_certain() -> None:
+    found = make()
+    assert found.usual is None
+    found.feed(sse(chunk("a")))  # its start may be a byte order mark
+    found.feed(sse(chunk("b")))
+    assert found.usual is not None
+    assert found.usual.fits_read(sse(chunk("c")))
+    found.feed(b"data: {")
+    assert found.usual is None
+    for other in (make(JSON), make(encoding=b"gzip"), make(status=404)):
+        other.feed(sse(chunk("a")))
+        assert other.usual is None
+    unproven = make(call=call("opaque"))
+    unproven.feed(b": ping\n\n")
+    assert unproven.usual is None
+
+
 def test_fields_are_known_by_any_case_and_encodings_may_be_several() -> None:
     fields = [(b"date", b"x"), (b"CONTENT-TYPE", SSE), (b"Content-Encoding", b"identity")]
     packed = [*fields, (b"content-encoding", b"GZIP")]

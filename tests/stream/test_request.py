@@ -10,9 +10,12 @@ from inferometer.stream.request import (
     BODY_BYTES_MAX,
     CHOICES_ASKED_MAX,
     DIALECTS,
+    PATH_BYTES_MAX,
+    PATHS_MAX,
     QUIET,
     UNKNOWN,
     Route,
+    of_path,
     read,
     route,
 )
@@ -110,6 +113,29 @@ def test_a_path_may_name_the_model(target: bytes, model: str | None) -> None:
 
 def test_the_name_in_the_body_wins_over_the_one_in_the_path() -> None:
     assert read(route(b"POST", b"/v2/models/a/generate"), b'{"model":"b"}').model == "b"
+
+
+def test_no_more_paths_are_remembered_than_the_limit() -> None:
+    for n in range(PATHS_MAX + 100):
+        assert route(b"POST", b"/%d/v1/chat/completions" % n).operation == "chat"
+    assert of_path.cache_info().currsize == PATHS_MAX
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/v1/completions?key=secret",
+        b"/v1/completions#secret",
+        b"http://user:secret@host/v1/completions?key=secret",
+        b"/" + b"x" * PATH_BYTES_MAX + b"/v1/completions",
+    ],
+)
+def test_nothing_but_short_paths_is_remembered(target: bytes) -> None:
+    of_path.cache_clear()
+    route(b"POST", b"/v1/completions")
+    route(b"POST", b"v1/completions")
+    assert route(b"POST", target) == COMPLETIONS
+    assert of_path.cache_info().currsize == 2
 
 
 CHAT = route(b"POST", b"/v1/chat/completions")

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.stream.sniff import MEMBERS_MAX, NESTED, REPEATED, VALUE_BYTES_MAX, Sniffed, sniff
+from inferometer.stream.sniff import (
+    DECODED_BYTES_MAX,
+    MEMBERS_MAX,
+    NESTED,
+    REPEATED,
+    VALUE_BYTES_MAX,
+    Sniffed,
+    sniff,
+)
 
 WANTED = frozenset({"model", "stream", "n"})
 
@@ -114,6 +122,44 @@ def test_any_object_is_read_as_json_reads_it(value: dict[str, object], escaped: 
         for key in WANTED & value.keys()
     }
     assert sniff(text, WANTED) == Sniffed(scalars, complete=True)
+
+
+def scanned(text: bytes) -> Sniffed:
+    """Return what the scanner reads: a text that does not begin with its brace is never decoded."""
+    return sniff(b" " + text, WANTED)
+
+
+MEMBERS = st.lists(st.tuples(st.sampled_from(["model", "stream", "n", "x"]), TREES))
+
+
+@given(MEMBERS, st.booleans())
+def test_a_text_that_is_decoded_says_what_the_scanner_reads(
+    members: list[tuple[str, object]],
+    escaped: bool,  # noqa: FBT001  # hypothesis passes it
+) -> None:
+    pairs = (f'"{key}":{json.dumps(value, ensure_ascii=escaped)}' for key, value in members)
+    text = ("{" + ",".join(pairs) + "} rest").encode("utf-8", "surrogatepass")
+    assert sniff(text, WANTED) == scanned(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"model":"' + b"\\ud83d\\ude00" * 341 + b'"}',  # 4,094 bytes of 341 characters
+        b'{"model":"' + b"\\ud83d\\ude00" * 342 + b'"}',
+        b'{"model":"' + b"\\u006d" * 683 + b'"}',
+        b'{"model":"a\xff","x":"\xe4\xb8","n":1}',
+        b'{"model":"a","x":"\n\t\x00"}',
+        b'{"n":NaN,"stream":-Infinity,"model":1e400}',
+        b'{"n":01}',
+        b'{"x":"\\q","n":1}',
+        b'{"x":' + b"[" * 5000 + b"]" * 5000 + b',"n":1}',
+        b'{"x":"' + b"y" * DECODED_BYTES_MAX + b'","n":1,"n":2}',
+        b'{"model":"a","model":{}}',
+    ],
+)
+def test_what_is_at_a_limit_of_decoding_is_read_as_ever(text: bytes) -> None:
+    assert repr(sniff(text, WANTED)) == repr(scanned(text))  # NaN is not equal to itself
 
 
 @given(OBJECTS, st.integers(min_value=0))

@@ -1,9 +1,8 @@
 """How far what a running sidecar reports is from what happened, sample by sample.
 
 A histogram hides single samples, but its sum does not: after each request, the growth of the sum
-is that request's value. The truth is the scripted server's own record. The moment of sending is
-taken after the client's send, the moment of an output after the server's, so that both have the
-same lateness.
+is that request's value. The truth is the scripted server's own record. All moments are taken just
+before a send: behind it, the interpreter may be with another thread of the test.
 """
 
 import random
@@ -11,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from support.client import Answer
-from support.pair import Pair, unique_case
+from support.pair import Pair, in_step, unique_case
 from support.samples import Samples
 from support.speakers import Speaker
 from support.turns import Manner, Turn, truth
@@ -54,22 +52,18 @@ def measure(
     for _ in range(count):
         case = unique_case()
         target = f"{speaker.target}?case={case}"
-        manner = Manner(first_s=draw.uniform(*spread.first_s), every_s=draw.uniform(*spread.gap_s))
-        pair.server.scripts[target.encode()] = speaker.script(TURN, manner)
-        sent_ns, answer = _ask(pair, speaker.ask(TURN, case=case))
+        first_s, gap_s = draw.uniform(*spread.first_s), draw.uniform(*spread.gap_s)
+        steps = speaker.script(TURN, Manner(first_s=first_s, every_s=gap_s, in_step=True))
+        with pair.sidecar.wire() as wire:
+            sent_ns, answer = in_step(pair.server, wire, speaker.ask(TURN, case=case), steps)
         assert answer.end == "complete"
         after = _counted(pair, before)
         happened = truth(pair.exchange(target))
         assert happened.first_ns is not None
-        (gap_s,) = happened.gaps_s()
+        (true_gap_s,) = happened.gaps_s()
         yield Sample(FIRST, (happened.first_ns - sent_ns) / 1e9, _growth(FIRST, before, after))
-        yield Sample(GAP, gap_s, _growth(GAP, before, after))
+        yield Sample(GAP, true_gap_s, _growth(GAP, before, after))
         before = after
-
-
-def _ask(pair: Pair, ask: bytes) -> tuple[int, Answer]:
-    with pair.sidecar.wire() as wire:
-        return wire.send(ask), wire.read_answer()
 
 
 def _counted(pair: Pair, before: Samples) -> Samples:

@@ -13,6 +13,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 _DAY: Final = dt.timedelta(days=1)
+_SIGNS_CERTIFICATES: Final = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=True,
+    crl_sign=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class Authority:
         builder = self._builder(self._name, self._key, days=1)
         builder = builder.add_extension(
             x509.BasicConstraints(ca=True, path_length=0), critical=True
-        )
+        ).add_extension(_SIGNS_CERTIFICATES, critical=True)
         signed = builder.sign(self._key, hashes.SHA256())
         self.file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
@@ -54,6 +65,10 @@ class Authority:
         now = dt.datetime.now(dt.UTC)
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name)
         builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        # Python 3.13 asks for what RFC 5280 says every chain has.
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(own, critical=False).add_extension(issuer, critical=False)
         return builder.not_valid_before(now - 9 * _DAY).not_valid_after(now + days * _DAY)
 
     def issue(self, name: str = "server", *, days: int = 1) -> Pair:

@@ -7,7 +7,8 @@ trailers, interim answers, and the way it ended.
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,28 +57,12 @@ class Pair:
 
     def ask_in_step(self, ask: bytes, steps: Script) -> Answer:
         """Play a script whose pieces wait for each other (`Manner.in_step`), and its twin."""
-        target = ask.split(b" ", 2)[1]
-        self.server.scripts[target] = steps
-        due = [s.tag for s in steps.steps if s.what is Action.AWAIT_CUE]
         with self.sidecar.wire() as wire:
-            relayed = self._in_step(wire, ask, due)
+            _, relayed = in_step(self.server, wire, ask, steps)
         with Wire(self.server.address) as wire:
-            assert_twins(relayed, self._in_step(wire, ask, due))
+            _, direct = in_step(self.server, wire, ask, steps)
+        assert_twins(relayed, direct)
         return relayed
-
-    def _in_step(self, wire: Wire, ask: bytes, due: Sequence[object]) -> Answer:
-        before = len(self.server.exchanges)
-        wire.send(ask)
-        self.server.wait(lambda: len(self.server.exchanges) > before)
-        exchange = self.server.exchanges[-1]
-        waiting = list(due)
-
-        def progress(body_bytes: int) -> None:
-            while waiting and isinstance(waiting[0], int) and body_bytes >= waiting[0]:
-                waiting.pop(0)
-                exchange.cue()
-
-        return wire.read_answer(progress=progress)
 
     def exchange(self, target: str) -> Exchange:
         """Return the exchange that the server had for this target, the first one."""
@@ -87,6 +72,27 @@ class Pair:
     def upstream_bytes(self) -> int:
         """How many bytes the server has received so far."""
         return sum(c.received_bytes for c in list(self.server.connections))
+
+
+def in_step(server: ScriptedServer, wire: Wire, ask: bytes, steps: Script) -> tuple[int, Answer]:
+    """Play a script whose pieces wait for each other; return the moment of sending, and the answer.
+
+    A script without cues is simply played.
+    """
+    target = ask.split(b" ", 2)[1]
+    server.scripts[target] = steps
+    before = len(server.find(target))
+    waiting = [s.tag for s in steps.steps if s.what is Action.AWAIT_CUE]
+    sent_ns = time.monotonic_ns()
+    wire.send(ask)
+
+    def progress(body_bytes: int) -> None:
+        while waiting and isinstance(waiting[0], int) and body_bytes >= waiting[0]:
+            waiting.pop(0)
+            server.wait(lambda: len(server.find(target)) > before)
+            server.find(target)[-1].cue()
+
+    return sent_ns, wire.read_answer(progress=progress)
 
 
 def end_to_end(head: StatusHead) -> tuple[bytes, int, bytes, list[tuple[bytes, bytes]]]:

@@ -5,7 +5,9 @@ grace; anything it wrote to stderr is kept, so that a failing test shows it.
 """
 
 import contextlib
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,6 +25,8 @@ from support.llm import MARKER_STATUS, MARKER_TARGET
 from support.samples import Samples
 from support.script import request
 
+PORT_MIN: Final = 12_000
+PORTS: Final = 20_000
 READY_WAIT_S: Final = 20.0
 EXIT_WAIT_S: Final = 20.0
 EVENT_WAIT_S: Final = 10.0
@@ -33,11 +37,24 @@ PROGRAM: Final = (sys.executable, "-m", "inferometer.cli", "sidecar")
 QUICK: Final = ("--measure-interval-s", "0.02")
 
 
+_ports = itertools.count(random.SystemRandom().randrange(PORTS))
+
+
 def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nothing uses now.
+
+    It is below those that the kernel gives to clients, and each process begins elsewhere, so that
+    nobody else takes it before the sidecar does.
+    """
+    while True:
+        port = PORT_MIN + next(_ports) % PORTS
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def wait_until(

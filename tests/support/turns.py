@@ -234,7 +234,11 @@ def _end(tail: bytes, framing: Framing, ending: Ending) -> list[Step]:
 
 
 class Arrival(NamedTuple):
-    """Output events that one send completed: between `began_ns` and `moment_ns` they were gone."""
+    """Output events that one send completed, some time between `began_ns` and `moment_ns`.
+
+    The former is the better truth: behind the send the interpreter may first have gone to another
+    thread, for some milliseconds.
+    """
 
     began_ns: int
     moment_ns: int
@@ -250,12 +254,12 @@ class Truth:
     @property
     def first_ns(self) -> int | None:
         """The first output event, None if there was none."""
-        return self.arrivals[0].moment_ns if self.arrivals else None
+        return self.arrivals[0].began_ns if self.arrivals else None
 
     @property
     def visible_ns(self) -> int | None:
         """The first output event that is no reasoning."""
-        seen = [a.moment_ns for a in self.arrivals if any(s.kind != "reasoning" for s in a.said)]
+        seen = [a.began_ns for a in self.arrivals if any(s.kind != "reasoning" for s in a.said)]
         return seen[0] if seen else None
 
     @property
@@ -265,7 +269,7 @@ class Truth:
 
     def gaps_s(self, choice: int = 0) -> list[float]:
         """Seconds between successive arrivals of one choice."""
-        moments = [a.moment_ns for a in self.arrivals if any(s.choice == choice for s in a.said)]
+        moments = [a.began_ns for a in self.arrivals if any(s.choice == choice for s in a.said)]
         return [(b - a) / 1e9 for a, b in pairwise(moments)]
 
 

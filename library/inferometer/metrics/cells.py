@@ -8,7 +8,7 @@ its lines, ready for the numbers.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from math import fsum, inf
+from math import inf
 from typing import NamedTuple
 
 
@@ -105,22 +105,19 @@ class Histogram:
 
         Raises ValueError, and counts none, if one is negative, infinite or not a number.
         """
-        ascending = sorted(values)
-        if not ascending:
-            return
-        total = fsum(ascending)
-        if not (ascending[0] >= 0 and total < inf):
+        total = sum(values)
+        if not (min(values, default=0) >= 0 and total < inf):
             message = "a histogram cannot count values that are negative or not finite"
             raise ValueError(message)
-        below = 0
-        for index, edge in enumerate(self.edges):
-            upto = bisect_right(ascending, edge, below)
-            self.counts[index] += upto - below
-            below = upto
-            if below == len(ascending):
-                break
-        self.counts[-1] += len(ascending) - below
         self.sum += total
+        counts, edges = self.counts, self.edges
+        ascending = sorted(values)
+        below = 0
+        for index, edge in enumerate(edges):
+            upto = bisect_right(ascending, edge, below)
+            counts[index] += upto - below
+            below = upto
+        counts[-1] += len(ascending) - below
 
 
 Cell = Counter | Gauge | Histogram

@@ -40,6 +40,9 @@ Reason = Literal[
 CAUSES: Final[tuple[Reason, ...]] = ("error", "ttft", "gap", "itl", "tpot", "e2e")
 """Reasons for bad, in the order in which they win at the same moment."""
 
+Holds = dict[Reason, bool | None]
+"""For each token objective that is stated whether it holds, None if unknown."""
+
 PER_TOKENS: Final = 1000
 
 
@@ -168,11 +171,12 @@ class Judge:
             return None
         self._given = True
         self._take(summary)
-        causes = self._causes(summary.t_end_ns) + self._causes_at_end(summary)
+        holds = self._holds(summary)
+        causes = self._causes(summary.t_end_ns) + self._causes_at_end(summary, holds)
         if causes:
             return min(causes).verdict
         if summary.outcome == "success":
-            known = None not in self._holds(summary).values()
+            known = None not in holds.values()
             return GOOD if known else Verdict("excluded", "unmeasured")
         if summary.outcome in ("client_cancel", "client_error"):
             return Verdict("excluded", summary.outcome)
@@ -239,23 +243,23 @@ class Judge:
 
     # -- at the end --------------------------------------------------------------------------------
 
-    def _causes_at_end(self, summary: Summary) -> list[_Cause]:
+    def _causes_at_end(self, summary: Summary, holds: Holds) -> list[_Cause]:
         """Return what became certain with the end itself; rates are judged of successes only."""
-        broken = [cause for cause, holds in self._holds(summary).items() if holds is False]
+        broken = [cause for cause, kept in holds.items() if kept is False]
         if summary.outcome != "success":
             broken = [cause for cause in broken if cause == "ttft"]
         if summary.outcome in self.slo.good.errors:
             broken.append("error")
         return [_Cause(summary.t_end_ns, CAUSES.index(cause)) for cause in broken]
 
-    def _holds(self, summary: Summary) -> dict[Reason, bool | None]:
-        """Return for each token objective that is stated whether it holds, None if unknown."""
+    def _holds(self, summary: Summary) -> Holds:
+        """Return whether the token objectives that are stated hold."""
         good = self.slo.good
         if not self._stream:  # not asked for, or nobody knows: then the answer decided
             unknown = self._stream is None and not summary.measured
-            stated = good.needs_stream and unknown
+            stated = unknown and good.needs_stream
             return {"ttft": None} if stated else {}
-        holds: dict[Reason, bool | None] = {}
+        holds: Holds = {}
         if good.ttft:
             holds["ttft"] = self._first_token_holds(good.ttft, summary)
         if good.gap_ns is not None:

@@ -16,14 +16,14 @@ _UNSIGNED_MAX: Final = (1 << 32) - 1
 class Gaps:
     """Collects gaps; a slot is the place of a kept gap, -1 stands for one that is not kept."""
 
-    __slots__ = ("_events", "_longest_ns", "_stall_ns", "_tokens", "dropped", "seconds", "stalls")
+    __slots__ = ("_events", "_longest_ns", "_tokens", "dropped", "seconds", "stall_ns", "stalls")
 
     def __init__(self, *, stall_ns: int) -> None:
         """Start without gaps; those of at least `stall_ns` are counted as `stalls`."""
         self.seconds: array[float] = array("f")
         self.dropped = 0  # beyond GAPS_MAX
         self.stalls = 0
-        self._stall_ns = stall_ns
+        self.stall_ns = stall_ns
         self._longest_ns = -1
         # Output events and tokens of the arrival that ends each gap. Most streams bring one event
         # without tokens each time, so both stay None until one says something else.
@@ -33,7 +33,7 @@ class Gaps:
     def add(self, gap_ns: int, tokens: int | None) -> int:
         """Add a gap that an event of `tokens` ended; return its slot."""
         self._longest_ns = max(self._longest_ns, gap_ns)
-        if gap_ns >= self._stall_ns:
+        if gap_ns >= self.stall_ns:
             self.stalls += 1
         slot = len(self.seconds)
         if slot >= GAPS_MAX:
@@ -48,6 +48,23 @@ class Gaps:
             self._tokens = array("I", bytes(4 * slot))
             self._tokens.append(min(tokens, _UNSIGNED_MAX))
         return slot
+
+    @property
+    def room(self) -> int:
+        """How many more gaps are kept."""
+        return GAPS_MAX - len(self.seconds)
+
+    def advance(self, added: int, longest_ns: int) -> int:
+        """Take note of gaps that were added to `seconds`, none of them a stall; return the slot.
+
+        One event without tokens ended each of them.
+        """
+        self._longest_ns = max(self._longest_ns, longest_ns)
+        if self._events is not None:
+            self._events.extend([1] * added)
+        if self._tokens is not None:
+            self._tokens.extend([0] * added)
+        return len(self.seconds) - 1
 
     def amend(self, slot: int, tokens: int | None) -> None:
         """Add one more output event to the arrival that ended the gap in `slot`."""

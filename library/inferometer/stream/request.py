@@ -239,9 +239,9 @@ def _whole_number(value: object, maximum: int) -> int | None:
 def _path(target: bytes) -> bytes:
     """Return a target without query, fragment and authority."""
     path = target.partition(b"?")[0].partition(b"#")[0]
-    if b"://" in path and not path.startswith(b"/"):
-        return path.partition(b"://")[2].partition(b"/")[2]
-    return path
+    if path.startswith(b"/") or b"://" not in path:
+        return path
+    return path.partition(b"://")[2].partition(b"/")[2]
 
 
 def _segments(path: bytes) -> list[str]:

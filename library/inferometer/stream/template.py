@@ -31,7 +31,7 @@ _PAYLOAD: Final = re.compile(rb"""(?x)
        |partial_json|arguments|refusal)"
     [ ]?:[ ]?"((?:[^"\\]|\\.)++)"
 """)
-_TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})++')
+TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})++')
 _PROBES: Final = (b"x", b"y")
 
 
@@ -40,13 +40,11 @@ class Template:
 
     __slots__ = (
         "_after",
-        "_after_size",
         "_before",
         "_name",
-        "_raw_after",
-        "_raw_before",
-        "_start",
         "events",
+        "raw_after",
+        "raw_before",
     )
 
     def __init__(self, name: bytes, before: bytes, after: bytes, events: Sequence[Event]) -> None:
@@ -56,19 +54,24 @@ class Template:
         self._before = before
         self._after = after
         field = b"event: " + name + b"\n" if name else b""
-        self._raw_before = field + b"data: " + before
-        self._raw_after = after + b"\n\n"
-        self._start = len(self._raw_before)
-        self._after_size = len(self._raw_after)
+        self.raw_before = field + b"data: " + before
+        self.raw_after = after + b"\n\n"
+
+    @property
+    def choice(self) -> int:
+        """The choice that they are an output of."""
+        event = self.events[0]
+        assert isinstance(event, Output), event
+        return event.choice
 
     def fits_read(self, data: bytes) -> bool:
-        """Tell whether a read is exactly one event of this template. Every token comes here."""
-        start, end = self._start, len(data) - self._after_size
+        """Tell whether a read is exactly one event of this template."""
+        start, end = len(self.raw_before), len(data) - len(self.raw_after)
         return (
-            data.startswith(self._raw_before)
-            and data.endswith(self._raw_after)
-            and _TEXT.fullmatch(data, start, end) is not None
-            and (data.isascii() or _is_utf8(data[start:end]))
+            data.startswith(self.raw_before)
+            and data.endswith(self.raw_after)
+            and TEXT.fullmatch(data, start, end) is not None
+            and (data.isascii() or is_utf8(data[start:end]))
         )
 
     def fits(self, name: bytes, data: bytes) -> bool:
@@ -83,10 +86,11 @@ class Template:
 
 def _is_text(payload: bytes) -> bool:
     """Tell whether `payload` is the inside of a JSON string that is not empty."""
-    return _TEXT.fullmatch(payload) is not None and (payload.isascii() or _is_utf8(payload))
+    return TEXT.fullmatch(payload) is not None and (payload.isascii() or is_utf8(payload))
 
 
-def _is_utf8(text: bytes) -> bool:
+def is_utf8(text: bytes) -> bool:
+    """Tell whether bytes are whole characters of UTF-8."""
     try:
         text.decode()
     except UnicodeDecodeError:

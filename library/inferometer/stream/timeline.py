@@ -153,29 +153,28 @@ class Timeline:
                 self._ended_ns = moment_ns
         return None
 
-    def again(self, moment_ns: int, index: int) -> int:
-        """Take an `Output` of choice `index` without tokens, if nothing but a gap comes of it.
+    def run(self, index: int) -> "Run | None":
+        """Return the outputs of choice `index` as a run, if only gaps follow from further ones.
 
-        Returns the gap in nanoseconds, or 0 where the output has to be taken by `byte` and `take`:
-        then nothing was done. This is the way of nearly every token, so it is all in one place.
+        None where each has to be taken by itself: a first one is still to be timed, the client had
+        not read, nothing streams. A run is void after the next call of any other method.
         """
         choice = self._choices.get(index)
-        last_ns = choice.last_ns if choice is not None else None
         if (
-            last_ns is None
-            or last_ns < self._stalled_until_ns
-            or moment_ns <= last_ns
-            or self.state is not State.STREAMING
+            choice is None
+            or choice.last_ns is None
+            or choice.last_ns < self._stalled_until_ns
             or self._untimed
             or self._stall_pending_ns
+            or self.state is not State.STREAMING
         ):
-            return 0
-        assert choice is not None
-        self._events += 1
-        gap_ns = moment_ns - last_ns
-        self.t_last_ns = self.last_byte_ns = choice.last_ns = moment_ns
-        choice.slot = self.gaps.add(gap_ns, None)
-        return gap_ns
+            return None
+        return Run(self, choice)
+
+    def advance(self, events: int, moment_ns: int) -> None:
+        """Take so many outputs of a run, the last at `moment_ns`."""
+        self._events += events
+        self.t_last_ns = self.last_byte_ns = moment_ns
 
     def stall(self, start_ns: int, end_ns: int) -> None:
         """Note that reading was paused for a client that did not read.
@@ -346,3 +345,30 @@ class Timeline:
         if made.tokens != self._told(answer):
             return "uniform", self.gaps.uniform(made.tokens, self._events)
         return "exact", self.gaps.exact(None if self._events_told else answer.tokens_per_output)
+
+
+class Run:
+    """Outputs of one choice that follow one another, with nothing between them but gaps."""
+
+    __slots__ = ("_choice", "_gaps", "_timeline", "last_ns", "limit_ns", "seconds")
+
+    def __init__(self, timeline: Timeline, choice: _Choice) -> None:
+        """Go on where `choice` is."""
+        assert choice.last_ns is not None
+        self.last_ns = choice.last_ns
+        self.seconds = timeline.gaps.seconds
+        self.limit_ns = timeline.gaps.stall_ns - 1  # longer ones are more than gaps
+        self._choice = choice
+        self._gaps = timeline.gaps
+        self._timeline = timeline
+
+    @property
+    def room(self) -> int:
+        """How many more gaps are kept; none are taken beyond that."""
+        return self._gaps.room
+
+    def advance(self, events: int, moment_ns: int, longest_ns: int) -> None:
+        """Take outputs whose gaps are in `seconds` already, the last at `moment_ns`."""
+        self.last_ns = self._choice.last_ns = moment_ns
+        self._choice.slot = self._gaps.advance(events, longest_ns)
+        self._timeline.advance(events, moment_ns)

@@ -14,6 +14,7 @@ from inferometer.sidecar.heads import (
     FIELD_BLOCK,
     FIELD_LINE,
     FRAMING_NAMES,
+    TOKEN,
     Framing,
     Refused,
 )
@@ -22,7 +23,10 @@ SIZE_LINE_BYTES_MAX: Final = 272
 """15 digits, an extension of at most 255 bytes, CRLF."""
 TRAILER_BYTES_MAX: Final = 8 << 10
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15}+)(?:;[\t\x20-\x7e\x80-\xff]{0,254}+)?\r\n")
+_QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+_EXTENSIONS = rb"(?:;" + TOKEN + rb"++(?:=(?:" + TOKEN + rb"++|" + _QUOTED + rb"))?+)*+"
+"""RFC 9112, section 7.1.1, without blanks: servers read whatever else there is in several ways."""
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15}+)" + _EXTENSIONS + rb"\r\n")
 _SIZE_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,15}+(?:;[\t\x20-\x7e\x80-\xff]{0,254}+)?\r?)?")
 
 
@@ -79,15 +83,21 @@ class ChunkWalker:
         self.rest = b""
         self._held = b""
         self._left = 0  # bytes of the current chunk still to come, its CRLF included
+        self._usual_size = 0  # of a read that was one whole chunk
+        self._usual_line = b""  # with which it began
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Walk over `data`; the usual case is one whole chunk in one read."""
-        if not self._held and not self._left:
+        """Walk over `data`; the usual case is one whole chunk in one read, as long as the last."""
+        if not self._held and not self._left and data.endswith(b"\r\n"):
+            if len(data) == self._usual_size and data.startswith(self._usual_line):
+                return data, data[len(self._usual_line) : -2]
             found = _SIZE.match(data)
-            if found:
+            if found and found.end() <= SIZE_LINE_BYTES_MAX:
                 start = found.end()
                 end = start + int(found[1], 16)
-                if start < end == len(data) - 2 and data.endswith(b"\r\n"):
+                if start < end == len(data) - 2:
+                    self._usual_size = len(data)
+                    self._usual_line = data[:start]
                     return data, data[start:end]
         return self._walk(data)
 
@@ -103,7 +113,7 @@ class ChunkWalker:
                 position = self._inside(data, position, payload)
                 continue
             found = _SIZE.match(data, position)
-            if not found:
+            if not found or found.end() - position > SIZE_LINE_BYTES_MAX:
                 self._hold_size(data[position:])
                 break
             length = int(found[1], 16)

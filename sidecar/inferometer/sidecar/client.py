@@ -184,9 +184,12 @@ class Client(asyncio.BufferedProtocol):
         """Start the next request, if its head is complete."""
         if self.exchange is not None or self._lingering or self._writing_paused or not self._held:
             return
-        if self._held.startswith(b"\r\n") and not self._seen:
-            # One empty line before a request line is ignored (RFC 9112, section 2.2).
+        while self._held.startswith(b"\r\n"):
+            # Empty lines before a request line are ignored (RFC 9112, section 2.2).
             self._held = self._held[2:]
+            self._seen = 0
+        if not self._held:
+            return
         if self._is_http2():
             return
         end = find_end(self._held, self._seen)
@@ -229,14 +232,12 @@ class Client(asyncio.BufferedProtocol):
         self._seen = 0
         exchange = Exchange(self._books, self, head)
         self.exchange = exchange
-        exchange.start(moment_ns)
-        if not exchange.request_done:
-            self._window_bytes = 0
-            self.deadline_s = self._books.now_s() + RATE_WINDOW_S
-            if self._held:
-                self._held = exchange.request_data(self._held, moment_ns)
+        self._held = exchange.start(self._held, moment_ns)
         if exchange.request_done:
             self._await_answer()
+        else:
+            self._window_bytes = 0
+            self.deadline_s = self._books.now_s() + RATE_WINDOW_S
         if len(self._held) > WAITING_BYTES_MAX:
             self.reading(on=False)
 

@@ -68,6 +68,7 @@ class Exchange:
         self._parts = 0
         self._strip_chunks = False
         self._ends_by_close = False
+        self._unsent = b""  # the response head, while the body that came with it is looked at
         self._closing = False
         self._tunnel_at_once = head.method == b"PRI"
         self._tunnel = False
@@ -77,8 +78,12 @@ class Exchange:
 
     # -- the request -----------------------------------------------------------------------------
 
-    def start(self, moment_ns: int) -> None:
-        """Observe the request and look for a connection; `moment_ns` is when its head was read."""
+    def start(self, data: bytes, moment_ns: int) -> bytes:
+        """Observe the request, and look for a connection to write it to.
+
+        `data` is what was read with the head, at `moment_ns`: what there is of the body goes
+        upstream in the same write. Returns those bytes behind the end of the body. Raises Refused.
+        """
         head = self.head
         self.last_ns = moment_ns
         self._tapped = self._books.ring.admit()
@@ -87,8 +92,11 @@ class Exchange:
             self._books.ring.mark(self._tapped, moment_ns, started)
         if self._walker is None:
             self._request_complete(moment_ns)
+        elif data:
+            data = self.request_data(data, moment_ns)
         if self._asking is None:
             self._connect()
+        return data
 
     def _connect(self) -> None:
         # Another protocol needs a connection that has served none yet.
@@ -194,8 +202,11 @@ class Exchange:
         if not self.detached and self.head.minor:
             self.client.transport.write(raw)
 
-    def answered(self, head: ResponseHead, moment_ns: int) -> None:
-        """Send the response head: as it came, but for what belongs to one hop."""
+    def answered(self, head: ResponseHead, moment_ns: int, *, followed: bool) -> None:
+        """Send the response head: as it came, but for what belongs to one hop.
+
+        Where it is `followed` by a part of the body, which came with it, they go in one write.
+        """
         upstream = self._upstream
         assert upstream is not None
         self.last_ns = moment_ns
@@ -228,7 +239,10 @@ class Exchange:
         if self._closing:
             parts.append(b"Connection: close\r\n")
         parts.append(b"\r\n")
-        self.client.transport.write(b"".join(parts))
+        if followed:
+            self._unsent = b"".join(parts)
+        else:
+            self.client.transport.write(b"".join(parts))
 
     def body(self, raw: bytes, payload: bytes, moment_ns: int) -> None:
         """Pass a part of the body on, then leave a view of it in the ring."""
@@ -237,7 +251,7 @@ class Exchange:
                 raw = self._asking.filtered(payload, bare=self._strip_chunks)
             elif self._strip_chunks:
                 raw = payload
-            self.client.transport.write(raw)
+            self.client.transport.write(self._take_unsent() + raw)
         self.last_ns = moment_ns
         self.response_bytes += len(payload)
         tapped = self._tapped
@@ -247,6 +261,10 @@ class Exchange:
         self._parts += 1
         if self._parts % DELAY_EVERY == 0:
             self._books.ring.offer(tapped, moment_ns, Delay(time.monotonic_ns() - moment_ns), 0)
+
+    def _take_unsent(self) -> bytes:
+        unsent, self._unsent = self._unsent, b""
+        return unsent
 
     def tunnelled(self, data: bytes, moment_ns: int) -> None:
         """Pass bytes of a tunnel on."""
@@ -302,6 +320,7 @@ class Exchange:
             self._drop_upstream()
             self._finish("upstream_short", moment_ns)
             if not self.detached:
+                self.client.transport.write(self._take_unsent())
                 self.client.cut_short(reset=self._ends_by_close)
         else:
             self.fail("upstream_failed", 502, "the upstream broke off")

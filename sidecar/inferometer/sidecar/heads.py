@@ -278,7 +278,7 @@ def _expects(special: _Special) -> bool:
 def _check_target(method: bytes, target: bytes, hosts: Sequence[bytes]) -> None:
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
         raise Refused(400, "not exactly one valid host")
-    if method == b"CONNECT":
+    if method in (b"CONNECT", b"PRI"):
         raise Refused(405, "no tunnels to elsewhere")
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return

@@ -7,6 +7,7 @@ their close.
 """
 
 import asyncio
+import select
 import ssl
 import time
 from collections.abc import Callable
@@ -51,8 +52,8 @@ class Exchange(Protocol):
         """Pass on a 1xx answer, whole."""
         ...
 
-    def answered(self, head: ResponseHead, moment_ns: int) -> None:
-        """Pass on the final response head."""
+    def answered(self, head: ResponseHead, moment_ns: int, *, followed: bool) -> None:
+        """Pass on the final response head; `followed` tells that a part of the body comes next."""
         ...
 
     def body(self, raw: bytes, payload: bytes, moment_ns: int) -> None:
@@ -92,6 +93,7 @@ class Connection(asyncio.BufferedProtocol):
         self.closed = False
         self._pool = pool
         self._held = b""
+        self._poll = select.poll()
         self._interim_count = 0
         self._head: ResponseHead | None = None
         self._walker: Walker | None = None
@@ -101,6 +103,9 @@ class Connection(asyncio.BufferedProtocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
         self._pool.connections += 1
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self._poll.register(sock.fileno(), select.POLLIN | select.POLLRDHUP)
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  (asyncio's signature)
         """Return the buffer that is shared by all connections."""
@@ -159,7 +164,7 @@ class Connection(asyncio.BufferedProtocol):
     def _answer(self, exchange: Exchange, head: ResponseHead, data: bytes, moment_ns: int) -> None:
         self._head = head
         self._walker = walker(head.framing)
-        exchange.answered(head, moment_ns)
+        exchange.answered(head, moment_ns, followed=bool(data) and self._walker is not None)
         if self.exchange is not exchange:  # it refused the answer
             return
         if self.tunnel:
@@ -220,6 +225,13 @@ class Connection(asyncio.BufferedProtocol):
         if not self.closed and not self.transport.is_closing():
             self._pool.keep(self)
 
+    def is_silent(self) -> bool:
+        """Tell whether nothing waits to be read: no close, and no answer that nobody asked for.
+
+        What the loop has not read yet would else be taken for the answer to the next request.
+        """
+        return not self._poll.poll(0)
+
     def abort(self) -> None:
         """Close at once, without flushing; `connection_lost` follows."""
         self.closed = True
@@ -250,11 +262,14 @@ class Pool:
         self._dials: set[asyncio.Task[None]] = set()
 
     def take(self) -> Connection | None:
-        """Return an idle connection that stands, or None."""
+        """Return an idle connection that stands and is silent, or None."""
         while self._idle:
             connection = self._idle.pop()
-            if not connection.closed and not connection.transport.is_closing():
+            if connection.closed or connection.transport.is_closing():
+                continue
+            if connection.is_silent():
                 return connection
+            connection.abort()
         return None
 
     def keep(self, connection: Connection) -> None:

@@ -149,7 +149,13 @@ class Bench:
         self._tenant_header = tenant_header.lower()
         self._promises = _Promises((), self._tenant_header)
         name = "inferometer_slo_requests_total"
-        self._cells = lru_cache(CELLS_MAX)(partial(registry.counter, name, VANTAGE))
+        self.cells = lru_cache(CELLS_MAX)(partial(registry.counter, name, VANTAGE))
+        """The counter of a class and a verdict, by id, verdict and reason."""
+
+    @property
+    def matches(self) -> int:
+        """How many kinds of requests are remembered with their classes."""
+        return self._promises.remembered.cache_info().currsize
 
     def replace(self, documents: tuple[Document, ...]) -> None:
         """Judge new requests by these documents; those under way keep their judges.
@@ -162,7 +168,7 @@ class Bench:
             registry.counter("inferometer_slo_unmatched_total", VANTAGE, document.name)
             for slo in document.classes:
                 for pair in VERDICT_PAIRS:
-                    self._cells(slo.id, *pair)
+                    self.cells(slo.id, *pair)
                 objective = registry.gauge("inferometer_slo_objective_ratio", slo.id)
                 objective.set(slo.objective_ratio)
                 registry.gauge("inferometer_waiting_over_slo", slo.id)
@@ -189,7 +195,7 @@ class Bench:
 
     def count(self, slo: Class, verdict: Verdict, exemplar: Exemplar | None) -> None:
         """Count a verdict; a bad one may show its trace."""
-        self._cells(slo.id, *verdict).add(1, exemplar if verdict.verdict == "bad" else None)
+        self.cells(slo.id, *verdict).add(1, exemplar if verdict.verdict == "bad" else None)
 
     def show_waiting(self, judges: Iterable[Judge], now_ns: int) -> None:
         """Show how many requests are without output now and past their limit for it."""

@@ -32,14 +32,13 @@ from inferometer.stream.dialect import Call
 from inferometer.stream.events import Event, Finished, Named, Output, Reported, Skipped
 from inferometer.stream.outcome import Relay, conclude
 from inferometer.stream.request import route
+from inferometer.stream.stretch import Stretch
 from inferometer.stream.summary import Answer, Summary
 from inferometer.stream.timeline import Arrival, State, Timeline
 
 if TYPE_CHECKING:
-    from inferometer.metrics.cells import Histogram
     from inferometer.sidecar.desk import Desk
     from inferometer.stream.decode import Decoder
-    from inferometer.stream.template import Template
 
 SECOND_NS: Final = 1_000_000_000
 SAID_MAX: Final = 64
@@ -70,9 +69,7 @@ class Watch:
         self._answered_ns: int | None = None
         self._instruments: Instruments | None = None
         self._answer_model: str | None = None
-        self._usual: Template | None = None
-        self._usual_choice = 0
-        self._inter_chunk: Histogram | None = None
+        self._stretch: Stretch | None = None
         self._skipped: str | None = None
         self._listing: list[bytes] | None = None
         self._listing_room = BYTES_MAX
@@ -84,34 +81,24 @@ class Watch:
         """Whether a first output is still to come."""
         return self.timeline is None or self.timeline.state is State.WAITING
 
-    def take(self, moment_ns: int, mark: Mark) -> bool:
-        """Take one mark; return whether it was the last."""
-        if type(mark) is bytes:
-            self._body(moment_ns, mark)
-            return False
+    def take(self, moment_ns: int, mark: Mark) -> None:
+        """Take one mark."""
         self.entries += 1
         _TAKES[type(mark)](self, moment_ns, mark)
-        return type(mark) is Finish
 
-    def token(self, moment_ns: int, data: bytes) -> bool:
-        """Take a read that is one more token like the last; False where it has to be `take`n.
+    def read(self, reads: Sequence[tuple[int, bytes]]) -> None:
+        """Take parts of the response body with their moments, between which nothing else was.
 
-        Nearly all of measuring is done here, so it does what `take` would, and nothing else.
+        Nearly all of them are one more token like the last, and are taken together.
         """
-        usual = self._usual
-        if usual is None or not usual.fits_read(data):
-            return False
-        assert self.timeline is not None
-        gap_ns = self.timeline.again(moment_ns, self._usual_choice)
-        if not gap_ns:
-            return False
-        cell = self._inter_chunk
-        if cell is None:
-            cell = self._inter_chunk = self._bound().inter_chunk
-        cell.add(gap_ns / SECOND_NS)
-        if gap_ns > self.panel.alarm_ns:
-            self.panel.gap(moment_ns - gap_ns, moment_ns)
-        return True
+        place = 0
+        while place < len(reads):
+            if self._stretch is not None:
+                place = self._stretch.take(reads, place)
+                if place == len(reads):
+                    return
+            self.body(*reads[place])
+            place += 1
 
     def request_body(self, _moment_ns: int, mark: RequestBody) -> None:
         """Keep a part of the request body until it is read."""
@@ -184,7 +171,8 @@ class Watch:
         if self._decoder is None or self._decoder.opaque is not None:
             self.panel.blind(moment_ns)
 
-    def _body(self, moment_ns: int, data: bytes) -> None:
+    def body(self, moment_ns: int, data: bytes) -> None:
+        """Read a part of the answer."""
         timeline = self.timeline
         decoder = self._decoder
         if timeline is None:
@@ -209,23 +197,21 @@ class Watch:
         if decoder.call is not self.call:
             self.call = decoder.call  # the stream told its dialect, where the route did not
             self._instruments = None
-        self._look_for_usual(decoder)
+        self._stretch = self._stretch_on(timeline, decoder)
 
-    def _look_for_usual(self, decoder: "Decoder") -> None:
-        """Prepare `token` for reads that fit the latest template, until one does not."""
+    def _stretch_on(self, timeline: Timeline, decoder: "Decoder") -> Stretch | None:
+        """Return what takes reads like the last in one go, once there was a gap between such."""
         usual = decoder.usual
-        if usual is self._usual:
-            return
-        self._usual = usual
-        event = usual.events[0] if usual is not None else None
-        if isinstance(event, Output):
-            self._usual_choice = event.choice
-            self._inter_chunk = None
+        if usual is None or not timeline.gaps.seconds:
+            return None
+        run = timeline.run(usual.choice)
+        cell = self._bound().inter_chunk
+        return Stretch(usual, run, cell, limit_ns=self.panel.alarm_ns) if run else None
 
     def _fail_parser(self, moment_ns: int, error: Exception) -> None:
         self._desk.count_error("parser", error)
         self._decoder = None  # first: whatever it does now, the end will be recorded
-        self._usual = None
+        self._stretch = None
         self._tapped.muted = True
         self._lose(moment_ns)
 
@@ -252,7 +238,6 @@ class Watch:
         wait_s = (moment_ns - self.t0_ns) / SECOND_NS
         if arrival.first:
             self._prove_model()
-            self._usual = None  # its cell has another label now
             self._bound().first_token.add(wait_s, 1, self._exemplar)
             self.panel.output(moment_ns)
         if arrival.visible:
@@ -271,6 +256,7 @@ class Watch:
 
     def stalled(self, moment_ns: int, mark: Stall) -> None:
         """Take that the client did not read for a while."""
+        self._stretch = None
         self.panel.stalled(moment_ns)
         if self.timeline is not None:
             self.timeline.stall(moment_ns - mark.duration_ns, moment_ns)
@@ -278,7 +264,7 @@ class Watch:
 
     def _lose(self, moment_ns: int) -> None:
         self._lost = True
-        self._usual = None
+        self._stretch = None
         if self.timeline is not None:
             self.timeline.dropped()
         if self._decoder is not None:
@@ -327,7 +313,7 @@ class Watch:
         if unseen and mark.cause == "complete":
             timeline.byte(moment_ns)
         conclusion = conclude(self._relay_end(moment_ns, mark), self._answer, timeline.seen)
-        self._usual = None
+        self._stretch = None
         summary = timeline.finish(conclusion.outcome, conclusion.moment_ns, answer=self._answer)
         self.entries += summary.output_events
         self._desk.stage("registry", self._record, summary, mark, call)
@@ -388,6 +374,7 @@ class Watch:
 
 
 _TAKES: Final[Mapping[type[Mark], Callable[[Watch, int, Any], None]]] = {
+    bytes: Watch.body,
     RequestBody: Watch.request_body,
     RequestEnd: Watch.request_end,
     Sent: Watch.sent,

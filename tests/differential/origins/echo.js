@@ -9,7 +9,7 @@ http.createServer((request, response) => {
   request.on('end', () => {
     if (!request.complete) return;
     const body = Buffer.concat(parts).toString('latin1');
-    fs.appendFileSync(log, JSON.stringify([request.method, request.url, body]) + '\n');
+    fs.appendFileSync(log, JSON.stringify([request.method, request.url, body]) + '\n', 'latin1');
     response.end('seen');
   });
 }).listen(Number(port), '127.0.0.1');

@@ -1,8 +1,10 @@
-"""A pytest plugin: a test marked `alone` runs while no other test does, whatever runs in parallel.
+"""A pytest plugin: what tests need to run in several workers at once (pytest-xdist).
 
-With several workers (pytest-xdist) a test that compares moments would measure its neighbours. All
-tests of a run share a lock; one marked `alone` has it for itself. Without workers nothing is
-locked.
+A test that compares moments would measure its neighbours. So all tests of a run share a lock, and
+one marked `alone` has it for itself. Without workers nothing is locked.
+
+Reports travel from worker to master as UTF-8. Tests that log lone surrogates on purpose would end
+the worker, so what UTF-8 cannot say is escaped.
 """
 
 import contextlib
@@ -47,6 +49,23 @@ class Alone:
         """Run a test with its fixtures, together with others or alone."""
         with self._turns.taken(alone=item.get_closest_marker("alone") is not None):
             return (yield)
+
+
+def sendable(data: object) -> object:
+    """Return a report's data with each text such that UTF-8 can say it."""
+    if isinstance(data, str):
+        return data.encode("utf-8", "backslashreplace").decode()
+    if isinstance(data, dict):
+        return {sendable(key): sendable(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return type(data)([sendable(item) for item in data])
+    return data
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, object, object]:
+    """Make the report of a worker fit to travel."""
+    return sendable((yield))
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,9 +1,9 @@
-"""The lock that lets a test be alone."""
+"""The lock that lets a test be alone, and reports that can travel."""
 
 import threading
 from pathlib import Path
 
-from support.alone import Turns
+from support.parallel import Turns, sendable
 
 WAIT_S = 10.0
 
@@ -46,3 +46,8 @@ def test_one_alone_waits_for_the_others_and_they_for_it(tmp_path: Path) -> None:
     single.give_back()
     assert later.has_it.wait(WAIT_S)
     later.give_back()
+
+
+def test_a_report_can_be_sent_whatever_it_says() -> None:
+    data = {"a\ud800": ["b", ("\udfff", 1)], "c": None}
+    assert sendable(data) == {"a\\ud800": ["b", ("\\udfff", 1)], "c": None}
