@@ -17,7 +17,7 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## Make the environment .venv from requirements.lock (PYTHON=... picks the interpreter)
-	@scripts/setup $(PYTHON) $(VENV)
+	@.ci/setup $(PYTHON) $(VENV)
 
 demo: setup  ## Run a model server, the sidecar, a load and the live page (DEMO_SECONDS=N ends it)
 	@$(BIN)/inferometer demo
@@ -37,7 +37,7 @@ generate: setup  ## Write the reference pages anew
 	$(BIN)/python docs/generate.py
 
 lock: setup  ## Resolve requirements.lock and tests/fuzz/requirements.lock anew
-	@scripts/lock $(BIN)
+	@.ci/lock $(BIN)
 
 e2e: setup  ## Run the tests against llm-d-inference-sim (built once, needs Go 1.26)
 	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest -m e2e
@@ -46,4 +46,4 @@ bench: setup  ## Measure what the sidecar costs, next to other proxies; writes b
 	$(BIN)/python -m benchmarks
 
 fuzz: setup  ## Fuzz the parsers for a bounded time (FUZZ_SECONDS=N for each, 60 if not given)
-	@scripts/fuzz $(BIN)
+	@.ci/fuzz $(BIN)

@@ -181,7 +181,7 @@ FOREIGN: Final = (
     r"(?<![\w.])/" + r"opt/wheels",
     "bash_" + "jobs",
 )
-MAY_NAME: Final = {"scripts/lock": "the options that keep hosts out of the lock"}
+MAY_NAME: Final = {".ci/lock": "the options that keep hosts out of the lock"}
 
 
 def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
@@ -229,7 +229,7 @@ def test_set_up_without_venv_says_in_one_line_what_to_install(tmp_path: Path) ->
     python.write_text("#!/bin/sh\nexit 1\n")  # a Python without ensurepip
     python.chmod(0o755)
     done = subprocess.run(
-        [ROOT / "scripts" / "setup", "python3", tmp_path / "venv"],
+        [ROOT / ".ci" / "setup", "python3", tmp_path / "venv"],
         env={"PATH": str(tools)},  # no apt-get, no sudo
         capture_output=True,
         text=True,

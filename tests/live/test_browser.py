@@ -109,8 +109,9 @@ def leave(browser: webdriver.Chrome) -> None:
 
 def text(browser: webdriver.Chrome, selector: str) -> str:
     """Return the text of an element as it is in the document, seen or not."""
-    found = browser.find_elements(By.CSS_SELECTOR, selector)
-    return str(found[0].get_property("textContent")) if found else ""
+    # In one step: between finding an element and reading it the page may have drawn it anew.
+    read = 'return document.querySelector(arguments[0])?.textContent ?? ""'
+    return str(browser.execute_script(read, selector))
 
 
 def wait_for(browser: webdriver.Chrome, selector: str, wanted: str) -> None:

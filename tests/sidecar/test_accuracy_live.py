@@ -19,7 +19,7 @@ pytestmark = pytest.mark.alone  # moments are compared, to the millisecond
 if TYPE_CHECKING:
     from support.samples import Samples
 
-EACH = 4
+EACH = 3
 TOLERANCE_S = 0.025
 MEDIAN_ERROR_MAX_S = 0.005
 

@@ -127,7 +127,7 @@ def test_a_silent_prefill_outlives_every_other_limit() -> None:
     limits = ("header-timeout-s", "connect-timeout-s")
     flags = [part for name in limits for part in (f"--{name}", "0.2")]
     with running_pair(*flags, "--client-idle-timeout-s", "1") as pair:
-        pair.server.scripts[CHAT.target.encode()] = CHAT.script(Turn(), Manner(first_s=3.0))
+        pair.server.scripts[CHAT.target.encode()] = CHAT.script(Turn(), Manner(first_s=2.0))
         assert asked(pair.sidecar)[0] == 200
 
 

@@ -172,7 +172,7 @@ def test_rolling_restarts_under_load_fail_no_request() -> None:
             load.ready = tuple(running)
             load.start()
             try:
-                for _ in range(3):
+                for _ in range(2):
                     fresh = stack.enter_context(Sidecar(server.url, *flags))
                     replace_oldest(load, fresh)
             finally:

@@ -193,6 +193,7 @@ def test_certificates_are_taken_up_while_streams_live_and_only_if_they_work(
             assert served.name_shown(sidecar) == "second", spoil.__name__
 
         served.point_to(served.new("last"))
+        sidecar.signal(signal.SIGHUP)
         wait_until(lambda: served.name_shown(sidecar) == "last", wait_s=TAKEN_UP_WITHIN_S)
         running.more()
         assert running.more(), "the running stream lives"

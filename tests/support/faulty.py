@@ -24,7 +24,7 @@ from inferometer.sidecar.service import Origin, Service, load_documents
 from inferometer.sidecar.settings import Settings
 from inferometer.stream.summary import Answer
 
-SLEEP_S: Final = 0.5
+SLEEP_S: Final = 0.2
 Fault = Callable[..., NoReturn]
 
 

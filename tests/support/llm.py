@@ -36,6 +36,10 @@ def plan_by_target(scripts: Mapping[bytes, Script], fallback: Script) -> Plan:
     return choose
 
 
+ACCEPT_TURNS: Final = 3
+"""Turns of the loop from an accepted socket to its connection."""
+
+
 class ScriptedServer:
     """Plays a script for each request. A context manager: open on entry, gone on exit.
 
@@ -151,6 +155,8 @@ class ScriptedServer:
         self._opened.set_result(None)
         await self._stop.wait()
         listener.close()
+        for _ in range(ACCEPT_TURNS):  # what was accepted just now becomes a connection first
+            await asyncio.sleep(0)
         for connection in self.connections:
             connection.abort()
         # Let the transports run their connection_lost, or they warn that they were not closed.

@@ -13,7 +13,7 @@ const at = (id) => document.getElementById(id);
 
 const parts = [...makeTiles(), ...makeCards()];
 const feed = new Feed(refresh);
-let spanS = 180;
+let spanS = 60;
 let paused = false;
 
 function refresh() {
