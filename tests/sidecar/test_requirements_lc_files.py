@@ -274,16 +274,15 @@ def nobody_prefix() -> list[str]:
 def test_runs_as_nobody_on_a_read_only_root_without_tmp_and_capabilities() -> None:
     prefix = nobody_prefix()
     probe = subprocess.run(
-        [*prefix, sys.executable, "-c", "import inferometer.sidecar.cli"],
+        [*prefix, sys.executable, "-c", "pass"],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
         env={"PATH": os.environ["PATH"]},
     )
-    if probe.returncode:
-        assert "Permission denied" in probe.stderr, probe.stderr
-        pytest.skip("needs a Python and a checkout that other users may read")
+    if probe.returncode:  # it lies in the home of root, say
+        pytest.skip("needs a Python that other users can run")
     with ScriptedServer() as server:
         program = [*prefix, *PROGRAM]
         with Sidecar(server.url, program=program, environ={"HOME": "", "TMPDIR": ""}) as sidecar:
