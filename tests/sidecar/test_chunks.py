@@ -143,3 +143,15 @@ def test_a_read_as_long_as_the_last_is_walked_like_any_other() -> None:
     assert other.feed(b"4\r\nx\r\n")[1] == b"4\r\nx"  # begins like a chunk, but stands in one
     with pytest.raises(Refused):
         ChunkWalker().feed(b"4\r\nabcde\r\n")
+
+
+def test_the_longest_size_line_passes_however_it_is_cut() -> None:
+    line = b"2;" + b"e" * (SIZE_LINE_BYTES_MAX - 4) + b"\r\n"
+    body = line + b"ok\r\n0\r\n\r\n"
+    for step in (1, 7, len(body)):
+        walk = ChunkWalker()
+        parts = [walk.feed(body[at : at + step])[1] for at in range(0, len(body), step)]
+        assert b"".join(parts) == b"ok"
+        assert walk.done
+    with pytest.raises(Refused):
+        ChunkWalker().feed(line.replace(b"e\r", b"ee\r"))

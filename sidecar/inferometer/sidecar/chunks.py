@@ -20,14 +20,14 @@ from inferometer.sidecar.heads import (
 )
 
 SIZE_LINE_BYTES_MAX: Final = 272
-"""15 digits, an extension of at most 255 bytes, CRLF."""
+"""With its digits, extensions and CRLF."""
 TRAILER_BYTES_MAX: Final = 8 << 10
 
 _QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
 _EXTENSIONS = rb"(?:;" + TOKEN + rb"++(?:=(?:" + TOKEN + rb"++|" + _QUOTED + rb"))?+)*+"
 """RFC 9112, section 7.1.1, without blanks: servers read whatever else there is in several ways."""
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15}+)" + _EXTENSIONS + rb"\r\n")
-_SIZE_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,15}+(?:;[\t\x20-\x7e\x80-\xff]{0,254}+)?\r?)?")
+_SIZE_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,15}+(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?)?")
 
 
 class Walker(Protocol):
