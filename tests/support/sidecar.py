@@ -250,12 +250,18 @@ def requests_of(samples: Samples) -> str:
     return "\n".join(line for line in samples.text.splitlines() if line.startswith(names))
 
 
+def nothing_in_flight(samples: Samples) -> bool:
+    """Whether every request that began has ended."""
+    return samples.total("inferometer_requests_in_flight") == 0
+
+
 class Outcomes:
     """How many requests ended in which way since this was made."""
 
     def __init__(self, sidecar: Sidecar, *, marked: bool = True) -> None:
         self._sidecar = sidecar
         self._marked = marked
+        sidecar.wait_samples(nothing_in_flight)  # what an earlier test left behind ends first
         self._before = self._read(sidecar.settle(marked=marked))
 
     def _read(self, samples: Samples) -> dict[str, float]:
