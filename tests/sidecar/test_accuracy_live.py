@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EACH = 3
 TOLERANCE_S = 0.025
-MEDIAN_ERROR_MAX_S = 0.005
+MEDIAN_ERROR_MAX_S = 0.01
 
 
 @pytest.fixture(scope="module")

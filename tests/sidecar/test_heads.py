@@ -5,9 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferometer.sidecar.fields import Fields
 from inferometer.sidecar.heads import (
+    FIELD_LINE,
     FIELDS_MAX,
     HEAD_BYTES_MAX,
+    SPECIAL_LINE,
+    SPECIAL_NAMES,
     TARGET_BYTES_MAX,
     Framing,
     Refused,
@@ -170,7 +174,7 @@ def test_only_a_websocket_without_body_is_an_upgrade() -> None:
 @pytest.mark.req("LM-02")
 def test_limits_of_a_head_are_kept() -> None:
     many = [b"a: b"] * (FIELDS_MAX - 1)
-    assert len(parse_request(request(*many)).fields) == FIELDS_MAX
+    assert len([*parse_request(request(*many)).fields]) == FIELDS_MAX
     assert status_of(request(*many, b"a: b")) == 431
     target = b"/" + b"x" * (TARGET_BYTES_MAX - 1)
     parse_request(request(start=b"GET %b HTTP/1.1" % target))
@@ -275,6 +279,46 @@ def test_no_bytes_make_the_parsers_fail_in_another_way(tail: bytes) -> None:
         for parse in (parse_request, lambda d: parse_response(d, b"GET"), find_end, check_start):
             with contextlib.suppress(Refused):
                 parse(data)
+
+
+LINES = st.tuples(
+    st.sampled_from(
+        [*(name.decode() for name in sorted(SPECIAL_NAMES)), "Host", "x-te", "t", "hosts"]
+    ),
+    st.sampled_from(["", " ", "\t"]),
+    st.sampled_from(["", "a", "3", "chunked", "host:", "te: host: x", "\xff"]),
+).map(lambda parts: "{}:{}{}\r\n".format(*parts).encode("latin-1"))
+
+
+@given(st.lists(LINES, max_size=8).map(b"".join))
+def test_the_lines_that_a_relay_has_to_know_are_found_as_by_reading_all(block: bytes) -> None:
+    lines = [(name.lower(), value.lower()) for name, value in FIELD_LINE.findall(block)]
+    known = [(name, value) for name, value in lines if name in SPECIAL_NAMES]
+    assert SPECIAL_LINE.findall(Fields(block).folded) == known
+
+
+NAMED = st.sampled_from(["close", "keep-alive", "hosts", "Host", "X-te", "t"])
+
+
+@given(st.lists(LINES, max_size=6), st.lists(NAMED, max_size=3))
+def test_what_goes_on_is_every_line_but_those_of_one_hop(
+    lines: list[bytes], named: list[str]
+) -> None:
+    one_hop = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"}
+    one_hop |= {b"http2-settings", *(name.lower().encode() for name in named)} - {b"host"}
+    lines.append(f"Connection:{', '.join(named)}\r\n".encode())
+    block = b"".join(lines)
+    try:
+        head = parse_response(b"HTTP/1.1 200 OK\r\n" + block + b"\r\n", b"GET")
+    except Refused:
+        return
+    expected = []
+    for name, raw in FIELD_LINE.findall(block):
+        if name.lower() == b"content-length":
+            expected.append(b"%b: %b\r\n" % (name, raw.strip(b" \t")))
+        elif name.lower() not in {*one_hop, b"transfer-encoding"}:
+            expected.append(b"%b:%b\r\n" % (name, raw))
+    assert head.block == b"".join(expected)
 
 
 TOKENS = st.text("abcXYZ-_.!1", min_size=1, max_size=8).map(str.encode)

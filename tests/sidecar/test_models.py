@@ -1,15 +1,16 @@
 import pytest
 
+from inferometer.sidecar.fields import NO_FIELDS, Fields
 from inferometer.sidecar.models import BYTES_MAX, lists_models, names_in
 from inferometer.sidecar.tap import Answered, Finish, RequestEnd, Started
 from support.marks import MS, Plane
 
-JSON = ((b"Content-Type", b"application/json; charset=utf-8"),)
+JSON = Fields(b"Content-Type: application/json; charset=utf-8\r\n")
 LISTING = b'{"object":"list","data":[{"id":"llama"},{"id":7},{"id":"lora-a"},"x"]}'
 
 
 def started(method: bytes = b"GET", target: bytes = b"/v1/models?x=1") -> Started:
-    return Started(0.0, method, target, ())
+    return Started(0.0, method, target, NO_FIELDS)
 
 
 def test_a_listing_is_told_by_route_status_and_type() -> None:
@@ -18,8 +19,9 @@ def test_a_listing_is_told_by_route_status_and_type() -> None:
     assert not lists_models(started(b"POST"), Answered(200, JSON))
     assert not lists_models(started(target=b"/v1/models/llama"), Answered(200, JSON))
     assert not lists_models(started(), Answered(404, JSON))
-    assert not lists_models(started(), Answered(200, ((b"content-type", b"text/html"),)))
-    assert not lists_models(started(), Answered(200, (*JSON, (b"Content-Encoding", b"gzip"))))
+    assert not lists_models(started(), Answered(200, Fields(b"content-type: text/html\r\n")))
+    packed = Fields.of([*JSON, (b"Content-Encoding", b"gzip")])
+    assert not lists_models(started(), Answered(200, packed))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"data":1}', b"{", b'{"data":[1]}', b"\xff"])

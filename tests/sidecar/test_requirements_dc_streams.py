@@ -135,7 +135,10 @@ def test_an_event_above_the_limit_flows_on_unmeasured_and_is_counted(pair: Pair)
 @pytest.mark.req("DC-05")
 @pytest.mark.alone
 def test_each_write_reaches_the_client_by_itself_and_soon(pair: Pair) -> None:
-    """The server sends a piece only when the client has all before it: nothing may be held back."""
+    """The server sends a piece only when the client has all before it: nothing may be held back.
+
+    A delayed acknowledgement would cost 40 ms; a busy machine costs a few.
+    """
     frames = [Frame(b"%03d" % i) for i in range(60)]
     steps = play(frames, "text/event-stream", IN_STEP)
     target = unique()
@@ -146,7 +149,7 @@ def test_each_write_reaches_the_client_by_itself_and_soon(pair: Pair) -> None:
         (piece.moment_ns - moment_ns) / 1e9
         for piece, moment_ns in zip(answer.pieces, sent[1:], strict=False)
     ]
-    assert statistics.median(delays_s) < 0.005, delays_s
+    assert statistics.median(delays_s) < 0.02, delays_s
 
 
 @pytest.mark.req("DC-05")

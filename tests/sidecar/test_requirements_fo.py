@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.faulty import FAULTS
+from support.faulty import FAULTS, SLEEP_S
 from support.llm import ScriptedServer
 from support.pair import Pair, running_pair, unique
 from support.samples import promtool_complaints
@@ -60,7 +60,9 @@ def test_a_broken_stage_changes_neither_bytes_nor_timing(
             sent = [s.moment_ns for s in relayed.sent if isinstance(s.step.what, bytes)][1:]
             pieces = [piece.moment_ns for piece in answer.pieces]
             late_s += [(b - a) / 1e9 for a, b in zip(sent, pieces, strict=False)]
-        assert statistics.median(late_s) < 0.005
+        assert statistics.median(late_s) < 0.02, late_s
+        # A sleep that delayed bytes would show in all five answers, a busy machine in one or two.
+        assert sorted(late_s)[-3] < SLEEP_S, late_s
         if way == "raise":
             name = "inferometer_sidecar_internal_errors_total"
             sidecar.wait_samples(lambda s: s.total(name, stage=FAULTS[stage]) >= 1)

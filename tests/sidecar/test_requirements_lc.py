@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from inferometer.sidecar.drain import ECHO_S
 from support.client import Wire
 from support.framing import FramingError
 from support.llm import ScriptedServer
@@ -89,11 +90,20 @@ def test_the_log_tells_how_many_streams_were_cut() -> None:
 def test_a_second_signal_ends_it_now() -> None:
     flags = ("--drain-timeout-s", "60")
     with running_pair(*flags) as pair, streaming(pair, words=2000, every_s=0.02):
-        pair.sidecar.terminate()
+        begun_s = pair.sidecar.terminate()
         wait_until(lambda: pair.sidecar.health("/readyz") == 503, what="draining")
+        time.sleep(max(0.0, begun_s + 2 * ECHO_S - time.monotonic()))  # sooner it would be the same
         begun_s = pair.sidecar.terminate()
         assert pair.sidecar.wait_exit() == 3
         assert time.monotonic() - begun_s < 5
+
+
+@pytest.mark.req("LC-01")
+def test_a_signal_to_the_process_and_its_group_is_one() -> None:
+    with running_pair("--drain-timeout-s", "1") as pair, streaming(pair, words=2000, every_s=0.02):
+        pair.sidecar.terminate()
+        pair.sidecar.terminate()
+        assert pair.sidecar.wait_exit() == 0
 
 
 @pytest.mark.req("LC-01")

@@ -10,7 +10,6 @@ from inferometer.sidecar.tap import (
     Ring,
     Stall,
     Tapped,
-    has_field,
 )
 
 END = Finish("complete", 200, 0, 0, lost=False)
@@ -98,10 +97,3 @@ def test_the_ring_never_grows_beyond_its_length(steps: list[str]) -> None:
             ring.offer(live[-1], 0, mark, 8 if mark == b"12345678" else 0)
         assert len(ring) <= ring.length_max
         assert 0 <= ring.fill_ratio <= 1
-
-
-def test_a_field_is_there_however_its_name_is_written() -> None:
-    fields = ((b"Host", b"h"), (b"Retry-AFTER", b"1"))
-    assert has_field(fields, b"retry-after")
-    assert not has_field(fields, b"content-encoding")
-    assert not has_field((), b"host")

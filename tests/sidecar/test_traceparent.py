@@ -1,6 +1,7 @@
 import pytest
 
 from inferometer.metrics.cells import Exemplar
+from inferometer.sidecar.fields import Fields
 from inferometer.sidecar.tap import Started
 from inferometer.sidecar.traceparent import exemplar_of
 
@@ -9,7 +10,7 @@ SPAN = b"00f067aa0ba902b7"
 
 
 def started(*values: bytes) -> Started:
-    fields = tuple((b"Traceparent", value) for value in values)
+    fields = Fields.of((b"Traceparent", value) for value in values)
     return Started(12.5, b"POST", b"/", fields)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from inferometer.metrics.build import Registry
 from inferometer.metrics.exposition import write
-from inferometer.sidecar.tap import Fields, Started
+from inferometer.sidecar.fields import Fields
+from inferometer.sidecar.tap import Started
 from inferometer.sidecar.verdicts import CELLS_MAX, MATCHED_CHARACTERS_MAX, MATCHES_MAX, Bench
 from inferometer.slo import spec
 from inferometer.slo.verdict import GOOD
@@ -43,8 +44,8 @@ def bench(folder: Path, text: str, registry: Registry | None = None) -> Bench:
     return made
 
 
-def started(target: bytes = b"/v1/chat/completions", fields: Fields = ()) -> Started:
-    return Started(0.0, b"POST", target, fields)
+def started(target: bytes = b"/v1/chat/completions", lines: bytes = b"") -> Started:
+    return Started(0.0, b"POST", target, Fields(lines))
 
 
 def taken(made: Bench, start: Started, call: Call = CALL) -> list[str]:
@@ -54,7 +55,7 @@ def taken(made: Bench, start: Started, call: Call = CALL) -> list[str]:
 def test_requests_that_are_alike_to_all_classes_are_matched_once(tmp_path: Path) -> None:
     made = bench(tmp_path, BY_MODEL)
     for target in (b"/v1/chat/completions", b"/v1/chat/completions?key=secret"):
-        assert taken(made, started(target, ((b"Authorization", b"secret"),))) == ["llama"]
+        assert taken(made, started(target, b"Authorization: secret\r\n")) == ["llama"]
     assert made.matches == 1
     assert taken(made, started(), CALL._replace(model="other")) == []
     assert taken(made, started(b"/other")) == []
@@ -78,9 +79,9 @@ def test_long_names_are_matched_and_not_remembered(tmp_path: Path) -> None:
 
 def test_what_headers_hold_is_never_remembered(tmp_path: Path) -> None:
     made = bench(tmp_path, BY_TENANT)
-    assert taken(made, started(fields=((b"x-tenant", b"gold"),))) == ["gold"]
-    assert taken(made, started(fields=((b"X-Team", b"a"), (b"X-Tenant", b"lead")))) == ["team"]
-    assert taken(made, started(fields=((b"X-Team", b"b"),))) == []
+    assert taken(made, started(lines=b"x-tenant: gold\r\n")) == ["gold"]
+    assert taken(made, started(lines=b"X-Team: a\r\nX-Tenant: lead\r\n")) == ["team"]
+    assert taken(made, started(lines=b"X-Team: b\r\n")) == []
     assert made.matches == 0
 
 
@@ -114,7 +115,7 @@ def test_a_request_that_no_class_takes_is_counted_where_one_should(
     registry = Registry()
     made = bench(tmp_path, BY_TENANT, registry)
     made.judges(started(), CALL._replace(operation=operation), 0)  # type: ignore[arg-type]
-    (judge,) = made.judges(started(fields=((b"X-Tenant", b"gold"),)), CALL, 0)
+    (judge,) = made.judges(started(lines=b"X-Tenant: gold\r\n"), CALL, 0)
     made.count(judge.slo, GOOD, None)
     page = Samples(b"".join(write(registry, openmetrics=False)).decode())
     assert page.value("inferometer_slo_unmatched_total", document="two") == count

@@ -47,11 +47,11 @@ def test_a_stretch_measures_what_reading_each_token_does(steps: list[tuple[int, 
     reads, at_ms = [], 10
     for wait_ms, text in steps:
         at_ms += wait_ms
-        reads.append((at_ms * MS, read(text)))
+        reads.append((None, at_ms * MS, read(text)))
     cell, other = Histogram(EDGES), Histogram(EDGES)
     fast, slow = begun(), begun()
     taken = stretch(fast, cell, 250 * MS).take(reads, 0)
-    for moment_ns, _ in reads[:taken]:
+    for _, moment_ns, _ in reads[:taken]:
         slow.byte(moment_ns)
         arrival = slow.take(moment_ns, Output())
         assert arrival is not None
@@ -65,32 +65,39 @@ def test_a_stretch_measures_what_reading_each_token_does(steps: list[tuple[int, 
         "success", end_ns, answer=answer
     )
     if taken < len(reads):
-        moment_ns, data = reads[taken]
-        before_ns = reads[taken - 1][0] if taken else 10 * MS
+        _, moment_ns, data = reads[taken]
+        before_ns = reads[taken - 1][1] if taken else 10 * MS
         gap_ns = moment_ns - before_ns
         assert not 0 < gap_ns <= 250 * MS or not TEMPLATE.fits_read(data)
 
 
+def test_what_is_no_read_ends_a_stretch() -> None:
+    timeline, cell = begun(), Histogram(EDGES)
+    entries = [(None, 20 * MS, read("a")), (None, 21 * MS, "a mark"), (None, 30 * MS, read("b"))]
+    assert stretch(timeline, cell).take(entries, 0) == 1
+    assert timeline.t_last_ns == 20 * MS
+
+
 def test_a_stall_ends_a_stretch_whatever_the_limit() -> None:
     cell = Histogram(EDGES)
-    reads = [(20 * MS, read("a")), (620 * MS, read("b"))]
+    reads = [(None, 20 * MS, read("a")), (None, 620 * MS, read("b"))]
     assert stretch(begun(stall_s=0.5), cell).take(reads, 0) == 1
     assert sum(cell.counts) == 1
 
 
 def test_reads_before_the_place_are_left_alone() -> None:
     timeline, cell = begun(), Histogram(EDGES)
-    reads = [(1 * MS, b"other"), (20 * MS, read("a")), (30 * MS, b"other")]
+    entries = [(None, 1 * MS, b"other"), (None, 20 * MS, read("a")), (None, 30 * MS, b"other")]
     one = stretch(timeline, cell)
-    assert one.take(reads, 1) == 2
-    assert one.take(reads, 2) == 2
+    assert one.take(entries, 1) == 2
+    assert one.take(entries, 2) == 2
     assert timeline.t_last_ns == 20 * MS
 
 
 def test_gaps_are_kept_up_to_their_bound_and_the_rest_is_read_as_ever() -> None:
     timeline, cell = begun(), Histogram(EDGES)
     one = stretch(timeline, cell)
-    reads = [((11 + n) * MS, read("a")) for n in range(GAPS_MAX + 5)]
+    reads = [(None, (11 + n) * MS, read("a")) for n in range(GAPS_MAX + 5)]
     assert one.take(reads, 0) == GAPS_MAX - 1  # one gap was there before
     assert one.take(reads, GAPS_MAX - 1) == GAPS_MAX - 1
     assert len(timeline.gaps.seconds) == GAPS_MAX
@@ -116,8 +123,8 @@ def test_there_is_no_run_where_more_than_gaps_may_follow() -> None:
 def test_an_arrival_after_a_stretch_still_joins_its_last_token() -> None:
     timeline, cell = begun(), Histogram(EDGES)
     one = stretch(timeline, cell)
-    assert one.take([(20 * MS, read("a"))], 0) == 1
+    assert one.take([(None, 20 * MS, read("a"))], 0) == 1
     timeline.take(20 * MS, Output(tokens=3))
-    assert stretch(timeline, cell).take([(30 * MS, read("b"))], 0) == 1
+    assert stretch(timeline, cell).take([(None, 30 * MS, read("b"))], 0) == 1
     assert list(timeline.gaps.exact(None)) == [0, 3, 0]
     assert list(timeline.gaps.exact(1)) == [1, 2, 1]

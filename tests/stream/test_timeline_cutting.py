@@ -27,7 +27,7 @@ def body(texts: list[tuple[int, str]]) -> tuple[list[bytes], bytes]:
 
 
 def measured(pieces: Iterable[tuple[int, bytes]]) -> Summary:
-    decode = decoder(CALL, status=200, fields=[(b"content-type", b"text/event-stream")])
+    decode = decoder(CALL, status=200, content_type=b"text/event-stream")
     timeline = Timeline(CALL, t0_ns=T0)
     for moment_ns, piece in pieces:
         timeline.byte(moment_ns)

@@ -22,8 +22,7 @@ CALL = call()
 def make(
     kind: bytes | None = SSE, *, call: Call = CALL, status: int = 200, encoding: bytes = b""
 ) -> Decoder:
-    fields = [(b"Content-Type", kind)] if kind is not None else []
-    return decoder(call, status=status, fields=[*fields, (b"content-encoding", encoding)])
+    return decoder(call, status=status, content_type=kind or b"", encoding=encoding)
 
 
 def events(found: Decoder, pieces: Iterable[bytes], *, clean: bool = True) -> list[Event]:

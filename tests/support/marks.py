@@ -7,6 +7,7 @@ from inferometer.metrics import exposition
 from inferometer.metrics.build import Registry
 from inferometer.sidecar.cli import make_stages
 from inferometer.sidecar.desk import Stages
+from inferometer.sidecar.fields import Fields
 from inferometer.sidecar.observe import Observer
 from inferometer.sidecar.settings import Settings
 from inferometer.sidecar.tap import (
@@ -16,7 +17,6 @@ from inferometer.sidecar.tap import (
     RequestBody,
     RequestEnd,
     Ring,
-    Sent,
     Started,
     Tapped,
 )
@@ -24,8 +24,10 @@ from inferometer.slo import spec
 from support.samples import Samples
 
 MS = 1_000_000
-SSE = ((b"Content-Type", b"text/event-stream"),)
-JSON = ((b"Content-Type", b"application/json"),)
+SENT = (3 * MS, 1 * MS)
+"""When requests were sent on, and how long connecting had taken."""
+SSE = Fields(b"Content-Type: text/event-stream\r\n")
+JSON = Fields(b"Content-Type: application/json\r\n")
 ASK = b'{"model":"m","stream":true,"messages":[]}'
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -74,11 +76,10 @@ class Plane:
     def begin(self, *, ask: bytes = ASK, target: bytes = b"/v1/chat/completions") -> Tapped:
         tapped = self.ring.admit()
         assert tapped is not None
-        fields = (*JSON, (b"traceparent", TRACE))
+        fields = Fields.of([*JSON, (b"traceparent", TRACE)])
         self.ring.mark(tapped, 0, Started(1.5, b"POST", target, fields))
         self.ring.offer(tapped, 0, RequestBody(ask), len(ask))
         self.ring.mark(tapped, 2 * MS, RequestEnd(len(ask)))
-        self.ring.mark(tapped, 3 * MS, Sent(1 * MS))
         return tapped
 
     def say(self, tapped: Tapped, *marks: tuple[int, Mark]) -> None:
@@ -87,7 +88,7 @@ class Plane:
             self.ring.offer(tapped, at_ms * MS, mark, size)
 
     def end(self, tapped: Tapped, at_ms: int, cause: Cause = "complete", status: int = 200) -> None:
-        self.ring.mark(tapped, at_ms * MS, Finish(cause, status, len(ASK), 99, tapped.lost))
+        self.ring.mark(tapped, at_ms * MS, Finish(cause, status, len(ASK), 99, tapped.lost, *SENT))
         self.tick(at_ms + 1000)
 
     def tick(self, at_ms: int) -> None:

@@ -18,6 +18,7 @@ import zstandard
 from inferometer.metrics import exposition
 from inferometer.metrics.build import Registry
 from inferometer.sidecar.cli import make_stages
+from inferometer.sidecar.fields import Fields
 from inferometer.sidecar.observe import Observer
 from inferometer.sidecar.settings import Settings
 from inferometer.sidecar.tap import (
@@ -27,7 +28,6 @@ from inferometer.sidecar.tap import (
     RequestBody,
     RequestEnd,
     Ring,
-    Sent,
     Started,
 )
 from support.client import Answer
@@ -96,15 +96,14 @@ class Plane:
         tapped = self.ring.admit()
         assert tapped is not None
         wall_s = time.time() if wall_s is None else wall_s
-        started = Started(wall_s, head.method, head.target, tuple(head.fields))
+        started = Started(wall_s, head.method, head.target, Fields.of(head.fields))
         t0_ns = recorded.sent_ns
         self.ring.mark(tapped, t0_ns, started)
         if body:
             self.ring.offer(tapped, t0_ns, RequestBody(body), len(body))
         self.ring.mark(tapped, t0_ns, RequestEnd(len(body)))
         if recorded.status:
-            self.ring.mark(tapped, t0_ns, Sent(0))
-            self.ring.mark(tapped, t0_ns, Answered(recorded.status, recorded.fields))
+            self.ring.mark(tapped, t0_ns, Answered(recorded.status, Fields.of(recorded.fields)))
         for piece in recorded.pieces:
             self.ring.offer(tapped, piece.moment_ns, piece.data, len(piece.data))
         size = sum(len(piece.data) for piece in recorded.pieces)

@@ -213,6 +213,26 @@ def test_pieces_are_compressed_as_they_come() -> None:
     assert gzip.decompress(unchunk(body)) == b"a" * 50_000
 
 
+def test_a_body_that_is_encoded_already_is_sent_as_it_is() -> None:
+    packed = gzip.compress(b"a" * 5000)
+    coding = (("content-encoding", "gzip"),)
+    response = Response(200, TEXT, iter([packed]), coding)
+    lines, body = split(answer(head(b"Accept-Encoding: gzip"), response, date=DATE).pieces)
+    assert [line.lower() for line in lines].count("content-encoding: gzip") == 1
+    assert unchunk(body) == packed
+
+
+def test_a_body_whose_length_is_told_is_sent_without_chunks() -> None:
+    length = (("Content-Length", "9000"),)
+    response = Response(200, TEXT, iter([b"a" * 4000, b"b" * 5000]), length)
+    pieces, keep_alive = answer(head(b"Accept-Encoding: gzip"), response, date=DATE)
+    lines, body = split(pieces)
+    assert [line for line in lines if line.startswith("Content-Length")] == ["Content-Length: 9000"]
+    assert not [line for line in lines if line.startswith(("Transfer-Encoding", "Content-Enc"))]
+    assert body == b"a" * 4000 + b"b" * 5000
+    assert keep_alive
+
+
 @pytest.mark.parametrize(
     "response",
     [Response(200, TEXT, b"a" * (GZIP_BYTES_MIN - 1)), Response(200, "font/woff2", b"a" * 9000)],

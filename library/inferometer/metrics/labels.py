@@ -97,6 +97,8 @@ class Names:
 
     def peek(self, name: str | bytes | None) -> str:
         """Return the label value of `name` as of now; nothing is added or counted."""
+        if isinstance(name, str) and name in self._known:
+            return name  # what is known is clean
         value = UNKNOWN if name is None else clean(name) or UNKNOWN
         return value if value in self._known or value == UNKNOWN else OTHER
 

@@ -33,6 +33,8 @@ def itl_holds(summary: Summary, limit: InterToken) -> bool | None:
         return True
     if not summary.gap_tokens:
         return None
+    if gap_holds(summary, limit.within_ns):
+        return True  # as then every token was within the limit
     within = _tokens_within(summary.gaps_s, summary.gap_tokens, limit.within_ns)
     return within * 100 >= limit.share * sum(summary.gap_tokens)
 

@@ -5,7 +5,7 @@ JSON document, or not at all. Then each piece goes to the one method that stands
 here raises, and whatever is held has a bound.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 from inferometer.stream.dialect import Call, Dialect
@@ -51,8 +51,6 @@ Unread = Literal["route", "type", "encoding", "too_large", "malformed", "tunnel"
 Kind = Literal["sse", "ndjson", "json", "unsure", "other"]
 """How a body is read. `unsure`: its first bytes have to tell."""
 
-Fields = Iterable[tuple[bytes, bytes]]
-
 _KINDS: Final[Mapping[bytes, Kind]] = {
     b"text/event-stream": "sse",
     b"application/x-ndjson": "ndjson",
@@ -69,11 +67,14 @@ _KINDS: Final[Mapping[bytes, Kind]] = {
 _SSE_STARTS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
 _HEAD_BYTES: Final = 8  # as many as the longest of them, with room for a byte order mark
 _SWITCHING: Final = 101
+_PLAIN: Final = Inflater(b"")  # keeps nothing, so that one is enough
 
 
-def decoder(call: Call, *, status: int, fields: Fields) -> "Decoder":
-    """Return a decoder for the body that follows a response head."""
-    return Decoder(call, status=status, fields=fields)
+def decoder(
+    call: Call, *, status: int, content_type: bytes = b"", encoding: bytes = b""
+) -> "Decoder":
+    """Return a decoder for the body that follows a response head with these fields."""
+    return Decoder(call, status=status, content_type=content_type, encoding=encoding)
 
 
 class Decoder:
@@ -84,7 +85,9 @@ class Decoder:
     body that is read as a stream.
     """
 
-    def __init__(self, call: Call, *, status: int, fields: Fields) -> None:
+    def __init__(
+        self, call: Call, *, status: int, content_type: bytes = b"", encoding: bytes = b""
+    ) -> None:
         """Decide by the head how the body will be read. Only a 2xx has events."""
         self.call = call
         self.opaque: Unread | None = None
@@ -94,13 +97,12 @@ class Decoder:
         self._splitter: Splitter
         self._unproven: list[Frame | Skipped] | None = None  # frames of a dialect not yet certain
         self._held = bytearray()
-        kind, encoding = _kind(fields)
-        self._inflater = Inflater(encoding)
+        self._inflater = Inflater(encoding) if encoding else _PLAIN
         self._mode: Callable[[bytes], Sequence[Event]] = self._ignore
         if status == _SWITCHING:
             self.opaque = "tunnel"
         elif 200 <= status < 300:  # noqa: PLR2004  # RFC 9110, 15.3
-            self._choose(kind)
+            self._choose(_kind(content_type))
 
     @property
     def terminated(self) -> bool:
@@ -142,10 +144,10 @@ class Decoder:
         Their moment is that of the last byte of the body.
         """
         mode, self._mode = self._mode, self._ignore
-        if mode == self._head:
-            return self._close_head(clean=clean)
         if mode == self._hold:
             return self._close_whole() if clean else ()
+        if mode == self._head:
+            return self._close_head(clean=clean)
         if mode != self._frames:
             return ()
         events = list(self._read(self._splitter.close(clean=clean)))
@@ -280,7 +282,7 @@ class Decoder:
         """Read the body; where a stream was asked for, it is one output with its last byte."""
         body = bytes(self._held)
         self._held.clear()
-        if not body.strip():
+        if not body or body.isspace():
             return ()
         events = self._dialect.whole(body)
         for event in events:
@@ -292,14 +294,10 @@ class Decoder:
         return [Output(), *events] if asked and self.opaque is None else events
 
 
-def _kind(fields: Fields) -> tuple[Kind, bytes]:
-    """Return how a body is read by its type, and its encodings."""
-    media_type, encodings = b"", []
-    for name, value in fields:
-        lowered = name.lower()
-        if lowered == b"content-type":
-            media_type = value.partition(b";")[0].strip().lower()
-        elif lowered == b"content-encoding":
-            encodings.append(value)
-    kind: Kind = "json" if media_type.endswith(b"+json") else "other"
-    return _KINDS.get(media_type, kind), b",".join(encodings)
+def _kind(content_type: bytes) -> Kind:
+    """Return how a body of this type is read."""
+    kind = _KINDS.get(content_type)
+    if kind is not None:
+        return kind
+    media_type = content_type.partition(b";")[0].strip().lower()
+    return _KINDS.get(media_type, "json" if media_type.endswith(b"+json") else "other")

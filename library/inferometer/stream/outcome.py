@@ -59,6 +59,7 @@ _CAUSES: Final[Mapping[str, Outcome]] = {
 
 _STATUSES: Final[Mapping[int, Outcome]] = {408: "timeout", 429: "rejected", 504: "timeout"}
 _STATUS_CLASSES: Final[Mapping[int, Outcome]] = {4: "client_error", 5: "upstream_error"}
+_FAILED_FROM: Final = 400
 _UNAVAILABLE: Final = 503
 
 _AT_ONCE: Final[tuple[Outcome, ...]] = (
@@ -80,7 +81,7 @@ terminator of the same read, and a complete answer before whoever leaves after i
 def conclude(relay: Relay, answer: Answer, seen: Seen) -> Conclusion:
     """Return the outcome; a cause that is not known is a failure of ours."""
     causes = [_end(relay, answer, seen)]
-    if relay.answered_ns is not None:
+    if relay.answered_ns is not None and relay.status >= _FAILED_FROM:
         status = _of_status(relay.status, retry_after=relay.retry_after)
         if status is not None:
             causes.append(Conclusion(status, relay.answered_ns))

@@ -70,14 +70,12 @@ def whole(body: bytes) -> Message | Skipped:
     that say nothing about themselves, such as bare vectors: an empty object. A body with too many
     brackets is not decoded: see `NESTED_MAX`.
     """
-    if body.count(b"[") + body.count(b"{") > NESTED_MAX:
+    if len(body) > NESTED_MAX and body.count(b"[") + body.count(b"{") > NESTED_MAX:
         return Skipped("too_large")
     value = _value(body.decode("utf-8", "replace"))
-    if isinstance(value, list) and len(value) == 1:
+    if type(value) is list and len(value) == 1:
         value = value[0]
-    if isinstance(value, Skipped | dict):
-        return value
-    return EMPTY
+    return value if type(value) is dict or type(value) is Skipped else EMPTY
 
 
 def _value(text: str) -> object:
@@ -107,6 +105,9 @@ def count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value <= TOKENS_MAX else None
 
 
+_NOTHING: Final = (None, None, None, None)
+
+
 def usage(
     input_tokens: object = None,
     output_tokens: object = None,
@@ -120,11 +121,12 @@ def usage(
     An absent value (None) is unknown, not rejected. Nothing known means no `Usage` at all.
     """
     stated = (input_tokens, output_tokens, cached, reasoning)
-    known = Usage(
-        count(input_tokens), count(output_tokens), count(cached), count(reasoning), final=final
-    )
-    events: list[Event] = [] if known[:4] == (None,) * 4 else [known]
-    if any(n is None and value is not None for n, value in zip(known, stated, strict=False)):
+    if stated == _NOTHING:
+        return []
+    given, made, hits, thought = [None if value is None else count(value) for value in stated]
+    known = (given, made, hits, thought)
+    events: list[Event] = [] if known == _NOTHING else [Usage(*known, final)]
+    if known != stated:
         events.append(Rejected())
     return events
 

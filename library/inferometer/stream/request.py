@@ -203,15 +203,13 @@ def read(
         found, silent = sniff(body[:BODY_BYTES_MAX], _WANTED), not body
     values = found.values
     model = values.get("model")
-    choices = _whole_number(values.get("n"), CHOICES_ASKED_MAX)
-    limits = [_whole_number(values[key], TOKENS_MAX) for key in _LIMITS if key in values]
     return Call(
         dialect=route.dialect,
         operation=route.operation,
         model=model if isinstance(model, str) and model else route.model,
         stream=_streaming(route, found, silent=silent),
-        choices=choices or 1,
-        output_tokens_max=next((limit for limit in limits if limit is not None), None),
+        choices=_whole_number(values["n"], CHOICES_ASKED_MAX) or 1 if "n" in values else 1,
+        output_tokens_max=_limit(values),
         echo=values.get("echo") is True and route.operation == "text_completion",
     )
 
@@ -230,10 +228,18 @@ def _streaming(route: Route, found: Sniffed, *, silent: bool) -> Streaming:
     return "false" if value is False else "unknown"
 
 
-def _whole_number(value: object, maximum: int) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= maximum:
-        return value
+def _limit(values: Mapping[str, object]) -> int | None:
+    """Return the first limit that is one, of the names that it goes by."""
+    for key in _LIMITS:
+        if key in values:
+            limit = _whole_number(values[key], TOKENS_MAX)
+            if limit is not None:
+                return limit
     return None
+
+
+def _whole_number(value: object, maximum: int) -> int | None:
+    return value if type(value) is int and 1 <= value <= maximum else None
 
 
 def _path(target: bytes) -> bytes:

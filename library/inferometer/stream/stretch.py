@@ -28,10 +28,12 @@ class Stretch:
         self._cell = cell
         self._limit_ns = min(limit_ns, run.limit_ns)
 
-    def take(self, reads: Sequence[tuple[int, bytes]], place: int) -> int:
+    def take(self, entries: Sequence[tuple[object, int, object]], place: int) -> int:
         """Take reads from `place` on, as many as fit; return the place of the first that does not.
 
-        The cell is added to directly: its bounds hold, as a gap is neither negative nor infinite.
+        An entry is whose it is, a moment in nanoseconds, and bytes that were read then, or
+        something else. The cell is added to directly: its bounds hold, as a gap is neither
+        negative nor infinite.
         """
         before, after = self.template.raw_before, self.template.raw_after
         start, size, is_text = len(before), len(after), TEXT.fullmatch
@@ -39,10 +41,11 @@ class Stretch:
         run, limit_ns = self._run, self._limit_ns
         keep, last_ns = run.seconds.append, run.last_ns
         total_s, longest_ns, first = 0.0, 0, place
-        for moment_ns, data in reads[place : place + run.room] if place else reads[: run.room]:
+        for _, moment_ns, data in entries[place : place + run.room]:
             gap_ns = moment_ns - last_ns
             if not (
-                0 < gap_ns <= limit_ns
+                type(data) is bytes
+                and 0 < gap_ns <= limit_ns
                 and data.startswith(before)
                 and data.endswith(after)
                 and is_text(data, start, len(data) - size)

@@ -6,7 +6,6 @@ were cut changes nothing. What may not happen here: reading bytes, clocks, decid
 (`stream.outcome`).
 """
 
-from array import array
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final, NamedTuple
@@ -51,6 +50,8 @@ class State(Enum):
     FINISHED = "finished"  # every choice known has finished, its terminator or another may follow
     OVER = "over"  # its terminator or an error came
 
+    __hash__ = object.__hash__  # Enum's own is a function of Python, called for each look-up
+
 
 NEXT: Final[Mapping[tuple[State, type[Event]], State]] = {
     (State.WAITING, Output): State.STREAMING,
@@ -76,6 +77,9 @@ A missing pair is counted as a breach of protocol and the state stays: we never 
 
 FINISHED_MAX: Final = 1024
 """Finished choices remembered; a request for more needs a terminator to be complete."""
+
+
+_NO_TOKENS: Final[Sequence[int]] = ()
 
 
 class _Choice:
@@ -139,12 +143,12 @@ class Timeline:
             return self._output(moment_ns, event)
         if isinstance(event, Usage):
             self._stated.take(event)
+        elif isinstance(event, Finished):
+            self._finish(moment_ns, event)
         elif isinstance(event, Rejected):
             self._stated.rejected += 1
         elif isinstance(event, Skipped):
             self.dropped()
-        elif isinstance(event, Finished):
-            self._finish(moment_ns, event)
         elif isinstance(event, Failed):
             self._fail(moment_ns)
         elif isinstance(event, Ended):
@@ -216,7 +220,8 @@ class Timeline:
         complete = self._ended_ns is not None or outcome == "success"
         given = self._stated.input(complete=complete)
         made = self._made(answer, complete=complete)
-        weights, gap_tokens = self._weigh(made, answer) if measured else (None, array("I"))
+        gaps = self.gaps
+        weights, gap_tokens = self._weigh(made, answer) if measured else (None, _NO_TOKENS)
         return Summary(
             outcome=outcome,
             streamed=answer.streamed,
@@ -235,13 +240,13 @@ class Timeline:
             output_tokens=made.tokens,
             output_source=made.source,
             choices=max(self._call.choices, len(self._choices)),
-            gaps_s=self.gaps.seconds,
+            gaps_s=gaps.seconds,
             gap_tokens=gap_tokens,
-            gaps_dropped=self.gaps.dropped,
-            longest_gap_s=self.gaps.longest_s,
+            gaps_dropped=gaps.dropped,
+            longest_gap_s=gaps.longest_s,
             client_stall_s=self._client_stall_ns / SECOND_NS,
             weights=weights,
-            stalls=self.gaps.stalls,
+            stalls=gaps.stalls,
             output_events=self._events,
             usage_rejected=self._stated.rejected,
             breaches=self.breaches,
@@ -339,7 +344,7 @@ class Timeline:
     def _weigh(self, made: Count, answer: Answer) -> tuple[Weights | None, Sequence[int]]:
         """Return the tokens of each gap: exact if the events told all of them, else spread."""
         if made.tokens is None or made.source in NO_RATE or not answer.streamed:
-            return None, array("I")
+            return None, _NO_TOKENS
         if made.tokens == self._events and not self._events_told:
             return "exact", self.gaps.exact(1)  # one token for each event, whoever counted them
         if made.tokens != self._told(answer):

@@ -35,7 +35,15 @@ UNKNOWN: Final = Count(None, "none")
 class Stated:
     """What the server stated, merged by maximum for each field."""
 
-    __slots__ = ("_cached", "_final", "_input", "_output", "_reasoning", "rejected")
+    __slots__ = (
+        "_cached",
+        "_input",
+        "_input_final",
+        "_output",
+        "_output_final",
+        "_reasoning",
+        "rejected",
+    )
 
     def __init__(self) -> None:
         """Start with nothing stated."""
@@ -44,32 +52,33 @@ class Stated:
         self._output: int | None = None
         self._cached: int | None = None
         self._reasoning: int | None = None
-        self._final: set[str] = set()  # fields that a final usage held
+        self._input_final = self._output_final = False  # whether a final usage held them
 
     def take(self, usage: Usage) -> None:
         """Merge one usage. A final number below an earlier one is rejected: totals only grow."""
-        self._input = self._larger("input", self._input, usage.input_tokens, final=usage.final)
-        self._output = self._larger("output", self._output, usage.output_tokens, final=usage.final)
-        self._cached = _maximum(self._cached, usage.cached_input_tokens)
-        self._reasoning = _maximum(self._reasoning, usage.reasoning_output_tokens)
-
-    def _larger(
-        self, field: str, known: int | None, stated: int | None, *, final: bool
-    ) -> int | None:
-        if stated is None:
-            return known
-        if final:
-            if known is not None and stated < known:
+        given, made, cached, reasoning, final = usage
+        if given is not None:
+            if final and self._input is not None and given < self._input:
                 self.rejected += 1
-                return known
-            self._final.add(field)
-        return _maximum(known, stated)
+            else:
+                self._input = given if self._input is None else max(given, self._input)
+                self._input_final |= final
+        if made is not None:
+            if final and self._output is not None and made < self._output:
+                self.rejected += 1
+            else:
+                self._output = made if self._output is None else max(made, self._output)
+                self._output_final |= final
+        if cached is not None:
+            self._cached = max(cached, self._cached or 0)
+        if reasoning is not None:
+            self._reasoning = max(reasoning, self._reasoning or 0)
 
     def input(self, *, complete: bool) -> Count:
         """Return the input tokens; `complete` says that a running total cannot grow any more."""
         if self._input is None:
             return UNKNOWN
-        final = complete or "input" in self._final
+        final = complete or self._input_final
         return Count(self._input, "server" if final else "server_cumulative")
 
     def output(self, *, complete: bool, output_events: int) -> Count:
@@ -80,7 +89,7 @@ class Stated:
         """
         if self._output is None:
             return UNKNOWN
-        if "output" in self._final:
+        if self._output_final:
             if self._output == 0 and output_events:
                 self.rejected += 1
                 return UNKNOWN
@@ -91,24 +100,18 @@ class Stated:
 
     def cached(self, whole: Count) -> int | None:
         """Return the cached input tokens, a subset of `whole`."""
-        return self._subset(self._cached, whole)
+        return None if self._cached is None else self._subset(self._cached, whole)
 
     def reasoning(self, whole: Count) -> int | None:
         """Return the reasoning tokens, a subset of `whole`."""
-        return self._subset(self._reasoning, whole)
+        return None if self._reasoning is None else self._subset(self._reasoning, whole)
 
-    def _subset(self, part: int | None, whole: Count) -> int | None:
+    def _subset(self, part: int, whole: Count) -> int | None:
         stated = whole.source in ("server", "server_cumulative")
-        if part is not None and stated and part > (whole.tokens or 0):
+        if stated and part > (whole.tokens or 0):
             self.rejected += 1
             return None
         return part
-
-
-def _maximum(known: int | None, stated: int | None) -> int | None:
-    if known is None or stated is None:
-        return stated if known is None else known
-    return max(known, stated)
 
 
 def spread(total: int, events: Sequence[int], *, rest: int) -> Sequence[int]:

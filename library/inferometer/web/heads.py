@@ -37,7 +37,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer.
+    """An answer. `headers` may name a Content-Encoding and a Content-Length that its body has.
 
     A body that is an iterator is asked for one piece at a time, each of which should be the work
     of a fraction of a millisecond.
@@ -156,7 +156,8 @@ def answer(head: Head | None, response: Response, *, date: str) -> Answer:
         packed = True
     else:
         packed = gzip
-    known = isinstance(body, bytes) and not gzip
+    told = _has(response, "content-length")
+    known = told or (isinstance(body, bytes) and not gzip)
     chunked = not known and head is not None and head.minor > 0
     keep_alive = head is not None and head.keep_alive and (known or chunked)
     fields = [("Date", date), ("Content-Type", response.content_type), *response.headers]
@@ -164,7 +165,7 @@ def answer(head: Head | None, response: Response, *, date: str) -> Answer:
         fields.append(("Vary", "Accept-Encoding"))
     if packed:
         fields.append(("Content-Encoding", "gzip"))
-    if isinstance(body, bytes) and known:
+    if isinstance(body, bytes) and known and not told:
         fields.append(("Content-Length", str(len(body))))
     elif chunked:
         fields.append(("Transfer-Encoding", "chunked"))
@@ -178,11 +179,17 @@ def answer(head: Head | None, response: Response, *, date: str) -> Answer:
     return Answer(_join(start, _chunks(pieces) if chunked else pieces), keep_alive)
 
 
+def _has(response: Response, name: str) -> bool:
+    return any(known.lower() == name for known, _ in response.headers)
+
+
 def _compressible(response: Response) -> bool:
     return response.content_type.startswith((*_COMPRESSIBLE, *_COMPRESSIBLE_TOO))
 
 
 def _shrinks(head: Head, response: Response) -> bool:
+    if _has(response, "content-encoding") or _has(response, "content-length"):
+        return False  # whoever answers has done it, once for all
     if isinstance(response.body, bytes) and len(response.body) < GZIP_BYTES_MIN:
         return False
     accepted = accepts_gzip(head.request.headers.get("accept-encoding", ""))

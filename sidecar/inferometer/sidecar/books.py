@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from inferometer.sidecar.fields import NO_FIELDS
 from inferometer.sidecar.tap import Cause, Finish, Ring, Started
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Books:
         """Let a request that was refused before it had a head be counted."""
         tapped = self.ring.admit()
         if tapped is not None:
-            self.ring.mark(tapped, moment_ns, Started(time.time(), b"", b"", ()))
+            self.ring.mark(tapped, moment_ns, Started(time.time(), b"", b"", NO_FIELDS))
             self.ring.mark(tapped, moment_ns, Finish(cause, status, 0, 0, lost=False))
 
     def detach(self, exchange: Detached) -> bool:

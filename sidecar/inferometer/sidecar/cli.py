@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,9 @@ from inferometer.sidecar import process
 from inferometer.sidecar.desk import Stages
 from inferometer.sidecar.service import Origin, Service, load_documents
 from inferometer.sidecar.settings import Settings
-from inferometer.sidecar.tap import Started
+from inferometer.sidecar.tap import Answered, Started
 from inferometer.sidecar.verdicts import Bench
-from inferometer.stream.decode import decoder
+from inferometer.stream.decode import Decoder, decoder
 from inferometer.stream.dialect import Call
 from inferometer.stream.request import read, route
 
@@ -62,22 +63,32 @@ def make_stages(registry: Registry, settings: Settings) -> Stages:
                 "no room for all series of a model", extra={"model": name, "hint": hint}
             )
     return Stages(
-        read_call=lambda started, body: _read_call(started, body, settings.dialect),
-        make_decoder=lambda call, status, fields: decoder(call, status=status, fields=fields),
+        read_call=partial(_read_call, None if settings.dialect == "auto" else settings.dialect),
+        make_decoder=_make_decoder,
         names=Names(settings.models, fits=registry.fits),
         bench=Bench(registry, tenant_header=settings.tenant_header),
     )
 
 
-def _read_call(started: Started, body: bytes, dialect: str) -> Call:
-    content_type = next(
-        (value for name, value in started.fields if name.lower() == b"content-type"), None
-    )
+def _read_call(dialect: str | None, started: Started, body: bytes) -> Call:
+    types = started.fields.values(b"content-type")
     return read(
         route(started.method, started.target),
         body,
-        content_type=content_type,
-        override=None if dialect == "auto" else dialect,
+        content_type=types[0] if types else None,
+        override=dialect,
+    )
+
+
+def _make_decoder(call: Call, answered: Answered) -> Decoder:
+    fields = answered.fields
+    types = fields.values(b"content-type")
+    packed = b"content-encoding" in fields
+    return decoder(
+        call,
+        status=answered.status,
+        content_type=types[-1] if types else b"",
+        encoding=b",".join(fields.values(b"content-encoding")) if packed else b"",
     )
 
 

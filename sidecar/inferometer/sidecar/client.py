@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from inferometer.sidecar.answers import answer
 from inferometer.sidecar.exchange import Exchange
+from inferometer.sidecar.fields import NO_FIELDS
 from inferometer.sidecar.heads import (
     NO_BODY,
     Refused,
@@ -140,7 +141,7 @@ class Client(asyncio.BufferedProtocol):
         """Take what was read: the moment first, before anything is parsed."""
         moment_ns = time.monotonic_ns()
         self._read_ns = moment_ns
-        data = bytes(_READ_VIEW[:nbytes])
+        data = _READ_VIEW[:nbytes].tobytes()
         exchange = self.exchange
         try:
             if self._lingering:
@@ -188,19 +189,18 @@ class Client(asyncio.BufferedProtocol):
             # Empty lines before a request line are ignored (RFC 9112, section 2.2).
             self._held = self._held[2:]
             self._seen = 0
-        if not self._held:
+        held = self._held
+        if not held or (held.startswith(HTTP2_PREFACE[:3]) and self._is_http2()):
             return
-        if self._is_http2():
-            return
-        end = find_end(self._held, self._seen)
+        end = find_end(held, self._seen)
         if end < 0:
-            check_start(self._held)
+            check_start(held)
             if not self._seen:
                 self.deadline_s = self._books.now_s() + self._books.settings.header_timeout_s
-            self._seen = len(self._held)
+            self._seen = len(held)
             return
-        head = parse_request(self._held[:end])
-        self._held = self._held[end:]
+        head = parse_request(held[:end])
+        self._held = held[end:]
         self._start(head, moment_ns)
 
     def _is_http2(self) -> bool:
@@ -218,7 +218,7 @@ class Client(asyncio.BufferedProtocol):
             method=b"PRI",
             target=b"*",
             minor=1,
-            fields=(),
+            fields=NO_FIELDS,
             framing=NO_BODY,
             keep_alive=False,
             expects=False,

@@ -21,7 +21,6 @@ from inferometer.sidecar.tap import (
     Finish,
     RequestBody,
     RequestEnd,
-    Sent,
     Stall,
     Started,
     Tapped,
@@ -64,7 +63,6 @@ class Exchange:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._tapped: Tapped | None = None
-        self._copied_bytes = 0
         self._parts = 0
         self._strip_chunks = False
         self._ends_by_close = False
@@ -73,6 +71,8 @@ class Exchange:
         self._tunnel_at_once = head.method == b"PRI"
         self._tunnel = False
         self._stalled_since_ns: int | None = None
+        self._sent_ns: int | None = None
+        self._dial_ns = 0
         mode = books.settings.usage_injection
         self._asking = Asking(mode) if mode != "off" and wanted(head) else None
 
@@ -119,8 +119,8 @@ class Exchange:
         self._pending = []
         self.client.reading(on=True)  # before the write, which may find that the upstream is full
         connection.transport.write(b"".join(parts))
-        if self._tapped is not None:
-            self._books.ring.mark(self._tapped, time.monotonic_ns(), Sent(dial_ns))
+        self._sent_ns = time.monotonic_ns()
+        self._dial_ns = dial_ns
         if self._tunnel_at_once:
             self._open_tunnel(connection)
 
@@ -150,14 +150,14 @@ class Exchange:
         body = self._walker
         assert body is not None
         raw, payload = body.feed(data)
-        self.request_bytes += len(payload)
         if self._asking is not None:
             self._asking.hold(payload)
         elif raw:
             self._send(raw)
-        if self._tapped is not None and self._copied_bytes < REQUEST_BYTES_MAX:
-            copy = payload[: REQUEST_BYTES_MAX - self._copied_bytes]
-            self._copied_bytes += len(copy)
+        before = self.request_bytes
+        self.request_bytes += len(payload)
+        if self._tapped is not None and before < REQUEST_BYTES_MAX:
+            copy = payload[: REQUEST_BYTES_MAX - before]
             self._books.ring.offer(self._tapped, moment_ns, RequestBody(copy), len(copy))
         if not body.done:
             return b""
@@ -251,7 +251,9 @@ class Exchange:
                 raw = self._asking.filtered(payload, bare=self._strip_chunks)
             elif self._strip_chunks:
                 raw = payload
-            self.client.transport.write(self._take_unsent() + raw)
+            if self._unsent:
+                raw = self._take_unsent() + raw
+            self.client.transport.write(raw)
         self.last_ns = moment_ns
         self.response_bytes += len(payload)
         tapped = self._tapped
@@ -386,5 +388,6 @@ class Exchange:
         if self._stalled_since_ns is not None:
             stall = Stall(moment_ns - self._stalled_since_ns)
             self._books.ring.offer(tapped, moment_ns, stall, 0)
-        finish = Finish(cause, self.status, self.request_bytes, self.response_bytes, tapped.lost)
+        sizes, sent = (self.request_bytes, self.response_bytes), (self._sent_ns, self._dial_ns)
+        finish = Finish(cause, self.status, *sizes, tapped.lost, *sent)
         self._books.ring.mark(tapped, moment_ns, finish)

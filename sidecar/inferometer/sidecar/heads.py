@@ -10,8 +10,10 @@ makes them go back: the cost is linear in the size of the head.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
+
+from inferometer.sidecar.fields import Fields
 
 HEAD_BYTES_MAX: Final = 64 << 10
 """Long tokens and agents with many headers must fit; more is 431."""
@@ -19,8 +21,6 @@ FIELDS_MAX: Final = 200
 TARGET_BYTES_MAX: Final = 16 << 10
 LENGTH_DIGITS_MAX: Final = 18
 """Ten digits are 10 GB; with 19 some parsers overflow."""
-
-Fields = tuple[tuple[bytes, bytes], ...]
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 VALUE = rb"[\t\x20-\x7e\x80-\xff]"
@@ -30,7 +30,6 @@ _REQUEST = re.compile(rb"(" + TOKEN + rb"++) ([\x21-\x7e\x80-\xff]++) HTTP/1\.([
 _RESPONSE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + VALUE + rb"*+)?\r\n" + _BLOCK)
 FIELD_BLOCK = re.compile(_BLOCK)
 BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _HOST = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]++(?:%25[0-9A-Za-z._~\-]++)?\]|[0-9A-Za-z\-._~%!$&'()*+,;=]++)(?::[0-9]{0,5})?"
 )
@@ -57,8 +56,12 @@ _HOP_BY_HOP: Final = frozenset(
 )
 _LOOK_ALIKES: Final = frozenset((b"content_length", b"transfer_encoding"))
 """Servers that turn names into variables read these as the real ones."""
-_SPECIAL_NAMES: Final = _HOP_BY_HOP | _LOOK_ALIKES | {b"content-length", b"host", b"expect"}
+_PASSING: Final = frozenset((b"content-length", b"host", b"expect"))
+SPECIAL_NAMES: Final = _HOP_BY_HOP | _LOOK_ALIKES | _PASSING
 """Fields that a relay has to know; all others pass."""
+SPECIAL_LINE: Final = re.compile(rb"\n(" + b"|".join(sorted(SPECIAL_NAMES)) + rb"):([^\r]*+)")
+"""Finds their lines in `Fields.folded`, without a look at all others."""
+_FOLDED_LINE: Final = re.compile(rb"\n([^:\r]++):([^\r]*+)")
 _NEVER_NAMED: Final = frozenset((b"content-length", b"host", b"transfer-encoding", b"expect"))
 """Fields that stay although `Connection` names them: without them the message means another."""
 
@@ -116,17 +119,9 @@ class ResponseHead(NamedTuple):
     block: bytes
 
 
-_Special = Mapping[bytes, Sequence[bytes]]
-"""Values of the fields that a relay has to know, by their names in lower case."""
-
-
-class _Block(NamedTuple):
-    """The field lines of a head: `named` by `Connection`, and `kept` because they may go on."""
-
-    fields: Fields
-    special: _Special
-    named: frozenset[bytes]
-    kept: bytes
+_Special = Mapping[bytes, list[bytes]]
+"""Values of the fields that a relay has to know, by their names; all in lower case."""
+_NONE_NAMED: Final[frozenset[bytes]] = frozenset()
 
 
 def find_end(buffer: bytes | bytearray, start: int = 0) -> int:
@@ -168,11 +163,14 @@ def parse_request(head: bytes) -> RequestHead:
     method, target, minor_text, block = found.groups()
     if len(target) > TARGET_BYTES_MAX:
         raise Refused(414, "target too long")
-    fields, special, named, kept = _read_block(block)
+    fields = Fields(block)
+    special, named, kept = _read(fields)
     minor = 1 if minor_text == b"1" else 0
     _check_target(method, target, special.get(b"host", ()))
     framing = _request_framing(special, minor)
-    websocket = minor == 1 and _asks_for_websocket(special, named)
+    keep_alive = minor == 1 and b"close" not in named
+    expects = minor == 1 and b"100-continue" in special.get(b"expect", ())
+    websocket = minor == 1 and b"upgrade" in named and special.get(b"upgrade") == [b"websocket"]
     if websocket and framing is not NO_BODY:
         raise Refused(400, "upgrade with a body")
     if framing is CHUNKED:
@@ -180,16 +178,9 @@ def parse_request(head: bytes) -> RequestHead:
     if websocket:
         kept += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     as_it_came = kept is block and minor == 1
+    forward = head if as_it_came else b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, kept)
     return RequestHead(
-        method=method,
-        target=target,
-        minor=minor,
-        fields=fields,
-        framing=framing,
-        keep_alive=minor == 1 and b"close" not in named,
-        expects=minor == 1 and _expects(special),
-        websocket=websocket,
-        forward=head if as_it_came else b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, kept),
+        method, target, minor, fields, framing, keep_alive, expects, websocket, forward
     )
 
 
@@ -201,78 +192,70 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
     minor_text, status_text, block = found.groups()
     status = int(status_text)
     minor = 1 if minor_text == b"1" else 0
+    fields = Fields(block)
     try:
-        fields, special, named, kept = _read_block(block)
+        special, named, kept = _read(fields)
         framing = _response_framing(special, status, method, minor)
     except Refused as refused:
         raise Refused(502, refused.reason) from None
     if status == 101:  # noqa: PLR2004  (Switching Protocols)
         kept += b"Connection: Upgrade\r\n"
-        kept += b"".join(b"Upgrade: %b\r\n" % value for value in special.get(b"upgrade", ()))
-    return ResponseHead(
-        status=status,
-        minor=minor,
-        fields=fields,
-        framing=framing,
-        keep_alive=minor == 1 and b"close" not in named and framing is not UNTIL_CLOSE,
-        line=head[: head.index(b"\r\n") + 2],
-        block=kept,
-    )
+        kept += b"".join(b"Upgrade: %b\r\n" % value for value in fields.values(b"upgrade"))
+    keep_alive = minor == 1 and b"close" not in named and framing is not UNTIL_CLOSE
+    line = head[: head.index(b"\r\n") + 2]
+    return ResponseHead(status, minor, fields, framing, keep_alive, line, kept)
 
 
-def _read_block(block: bytes) -> _Block:
-    """Read field lines, whose grammar was checked, once; where all may pass `kept` is `block`."""
-    lines = FIELD_LINE.findall(block)
-    if len(lines) > FIELDS_MAX:
+def _read(fields: Fields) -> tuple[_Special, frozenset[bytes], bytes]:
+    """Read field lines, whose grammar was checked.
+
+    Returns those that a relay has to know, what `Connection` names, and the lines that may go on:
+    the very block where all may.
+    """
+    block = fields.block
+    if block.count(b"\n") > FIELDS_MAX:
         raise Refused(431, "too many fields")
-    fields: list[tuple[bytes, bytes]] = []
     special: dict[bytes, list[bytes]] = {}
-    all_pass = True
-    for name, raw in lines:
+    plain = True
+    for name, raw in SPECIAL_LINE.findall(fields.folded):
         value = raw.strip(b" \t")
-        fields.append((name, value))
-        lower = name.lower()
-        if lower in _SPECIAL_NAMES:
-            special.setdefault(lower, []).append(value)
-            plain = lower != b"content-length" or raw == b" " + value
-            all_pass = all_pass and plain and lower not in _HOP_BY_HOP
+        special.setdefault(name, []).append(value)
+        if name == b"content-length" and raw != b" " + value:
+            plain = False
+    if plain and _PASSING.issuperset(special):
+        return special, _NONE_NAMED, block
     if not _LOOK_ALIKES.isdisjoint(special):
         raise Refused(400, "field that looks like framing")
-    if all_pass:
-        return _Block(tuple(fields), special, frozenset(), block)
     named = _named(special)
-    return _Block(tuple(fields), special, named, _end_to_end(lines, named))
+    return special, named, _end_to_end(fields, named)
 
 
 def _named(special: _Special) -> frozenset[bytes]:
     """Return what `Connection` names, in lower case."""
     values = (*special.get(b"connection", ()), *special.get(b"proxy-connection", ()))
-    return frozenset(part.strip(b" \t").lower() for value in values for part in value.split(b","))
+    return frozenset(part.strip(b" \t") for value in values for part in value.split(b","))
 
 
-def _end_to_end(lines: Iterable[tuple[bytes, bytes]], named: frozenset[bytes]) -> bytes:
+def _end_to_end(fields: Fields, named: frozenset[bytes]) -> bytes:
     """Return the end-to-end field lines in their order, a length in its plainest spelling.
 
     The transfer coding belongs to one hop: whoever sends the head writes `CHUNKED_LINE` anew.
     """
     dropped = _HOP_BY_HOP | (named - _NEVER_NAMED)
-    kept = []
-    for name, raw in lines:
-        lower = name.lower()
-        if lower == b"content-length":
-            kept.append(b"%b: %b\r\n" % (name, raw.strip(b" \t")))
-        elif lower not in dropped:
-            kept.append(b"%b:%b\r\n" % (name, raw))
+    lines = SPECIAL_LINE if SPECIAL_NAMES.issuperset(dropped) else _FOLDED_LINE
+    block, kept, at = fields.block, [], 0
+    for found in lines.finditer(fields.folded):
+        name = found[1]
+        start, end = found.start(), found.end() + 1  # of the whole line in the block
+        if name in dropped:
+            kept.append(block[at:start])
+            at = end
+        elif name == b"content-length":
+            as_written = block[start : start + len(name)]
+            kept += (block[at:start], b"%b: %b\r\n" % (as_written, found[2].strip(b" \t")))
+            at = end
+    kept.append(block[at:])
     return b"".join(kept)
-
-
-def _asks_for_websocket(special: _Special, named: frozenset[bytes]) -> bool:
-    upgrades = [value.lower() for value in special.get(b"upgrade", ())]
-    return b"upgrade" in named and upgrades == [b"websocket"]
-
-
-def _expects(special: _Special) -> bool:
-    return any(value.lower() == b"100-continue" for value in special.get(b"expect", ()))
 
 
 def _check_target(method: bytes, target: bytes, hosts: Sequence[bytes]) -> None:
@@ -283,18 +266,16 @@ def _check_target(method: bytes, target: bytes, hosts: Sequence[bytes]) -> None:
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return
     absolute = _ABSOLUTE.match(target)
-    if not absolute or absolute[1].lower() != hosts[0].lower():
+    if not absolute or absolute[1].lower() != hosts[0]:
         raise Refused(400, "target and host differ")
 
 
 def _coding(special: _Special, minor: int) -> bool:
-    """Return whether the one transfer coding is chunked; False where there is none."""
-    codings = special.get(b"transfer-encoding")
-    if codings is None:
-        return False
+    """Return whether the one transfer coding that there is, is chunked."""
+    codings = special[b"transfer-encoding"]
     if b"content-length" in special or minor == 0 or len(codings) > 1:
         raise Refused(400, "ambiguous framing")
-    names = [part.strip(b" \t").lower() for part in codings[0].split(b",")]
+    names = [part.strip(b" \t") for part in codings[0].split(b",")]
     if names == [b"chunked"]:
         return True
     if b"chunked" in names[:-1] or not all(re.fullmatch(TOKEN + rb"++", n) for n in names):
@@ -307,13 +288,14 @@ def _length(special: _Special) -> int | None:
     lengths = special.get(b"content-length")
     if lengths is None:
         return None
-    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+    digits = lengths[0]
+    if len(lengths) > 1 or len(digits) > LENGTH_DIGITS_MAX or not digits.isdigit():
         raise Refused(400, "malformed length")
-    return int(lengths[0])
+    return int(digits)
 
 
 def _request_framing(special: _Special, minor: int) -> Framing:
-    if _coding(special, minor):
+    if b"transfer-encoding" in special and _coding(special, minor):
         return CHUNKED
     length = _length(special)
     return Framing("length", length) if length else NO_BODY
@@ -321,7 +303,7 @@ def _request_framing(special: _Special, minor: int) -> Framing:
 
 def _response_framing(special: _Special, status: int, method: bytes, minor: int) -> Framing:
     """RFC 9112, section 6.3. Also checks the framing of answers that have no body."""
-    chunked = _coding(special, minor)
+    chunked = b"transfer-encoding" in special and _coding(special, minor)
     length = _length(special)
     if method == b"HEAD" or status < 200 or status in (204, 304):  # noqa: PLR2004
         return NO_BODY

@@ -12,7 +12,8 @@ import json
 import re
 from typing import Final, Literal, NamedTuple, NoReturn
 
-from inferometer.sidecar.heads import FIELD_LINE, Fields, RequestHead, ResponseHead
+from inferometer.sidecar.fields import Fields
+from inferometer.sidecar.heads import FIELD_LINE, RequestHead, ResponseHead
 
 BODY_BYTES_MAX: Final = 1 << 20
 """A request body is held whole before it goes on; larger ones go on at once, without injection."""
@@ -106,12 +107,12 @@ def strippable(head: ResponseHead) -> bool:
 
     It cannot where a length is stated, as that length has gone to the client with the head.
     """
-    types = [value for name, value in head.fields if name.lower() == b"content-type"]
+    types = head.fields.values(b"content-type")
     return (
         head.status == 200  # noqa: PLR2004  (OK)
         and head.framing.kind in ("chunked", "close")
         and [_media_type(value) for value in types] == [b"text/event-stream"]
-        and not any(name.lower() == b"content-encoding" for name, _ in head.fields)
+        and b"content-encoding" not in head.fields
     )
 
 
@@ -230,14 +231,11 @@ def _may_be_ours(begun: bytes) -> bool:
 
 def _is_plain_json(fields: Fields) -> bool:
     """Tell whether the body is JSON as it is, and nothing vouches for its bytes."""
-    for name, value in fields:
-        lower = name.lower()
-        if lower == b"content-type":
-            if _media_type(value) != b"application/json":
-                return False
-        elif lower == b"content-encoding" or lower in _VOUCHERS:
-            return False
-    return True
+    return (
+        all(_media_type(value) == b"application/json" for value in fields.values(b"content-type"))
+        and b"content-encoding" not in fields
+        and not any(name in fields for name in _VOUCHERS)
+    )
 
 
 def _media_type(value: bytes) -> bytes:

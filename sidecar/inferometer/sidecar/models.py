@@ -16,14 +16,15 @@ BYTES_MAX: Final = 256 << 10
 
 def lists_models(started: Started, answered: Answered) -> bool:
     """Tell whether an answer is a listing that can be read."""
-    path = started.target.partition(b"?")[0]
-    asked = started.method == b"GET" and path.endswith(b"/v1/models")
-    if not asked or answered.status != 200:  # noqa: PLR2004  (OK)
+    if started.method != b"GET" or answered.status != 200:  # noqa: PLR2004  (OK)
         return False
-    fields = {name.lower(): value.lower() for name, value in answered.fields}
+    if not started.target.partition(b"?")[0].endswith(b"/v1/models"):
+        return False
+    types = answered.fields.values(b"content-type")
     return (
-        fields.get(b"content-type", b"").startswith(b"application/json")
-        and b"content-encoding" not in fields
+        bool(types)
+        and types[-1].lower().startswith(b"application/json")
+        and b"content-encoding" not in answered.fields
     )
 
 

@@ -8,23 +8,21 @@ stage that hangs lets the ring fill up, which drops views of bodies and counts t
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from inferometer.metrics.build import Registry
 from inferometer.sidecar.desk import Desk, Stages
 from inferometer.sidecar.instruments import VANTAGE
-from inferometer.sidecar.tap import Entry, Finish, Lag, Mark, Ring, Started, Tapped
+from inferometer.sidecar.tap import Entry, Finish, Lag, Ring, Started, Tapped
 from inferometer.sidecar.watch import SECOND_NS, Watch
 
 BATCH_MAX: Final = 4096
 """Entries taken from the ring at once."""
 GROUP: Final = 512
-"""Entries in which the parts of a body are looked for together."""
+"""Entries in which those of one exchange are looked for together."""
 SLICE: Final = 160
 """Tokens taken in one go, some 0.2 ms of work."""
-MARK_WEIGHT: Final = 8
-"""How many tokens any other mark is worth; those of one request together cost a hundred."""
 BREATH_S: Final = 0.0001
 """A real sleep between slices: nothing less lets the serving loop have the interpreter at once."""
 GAUGES_S: Final = 0.25
@@ -107,40 +105,45 @@ class Observer:
             self._take_group(entries[start : start + GROUP])
 
     def _take_group(self, entries: Sequence[Entry]) -> None:
-        """Take entries in the order of each exchange; parts of a body in a row are taken as one.
+        """Take the entries of one exchange after the other, those of each in their order.
 
-        The order between exchanges changes no number.
+        The order between exchanges changes no number, and what one of them needs stays at hand.
         """
-        runs: dict[Tapped, list[tuple[int, bytes]]] = {}
-        for tapped, moment_ns, mark in entries:
-            if type(mark) is bytes:
-                run = runs.get(tapped)
-                if run is None:
-                    runs[tapped] = [(moment_ns, mark)]
-                else:
-                    run.append((moment_ns, mark))
-                continue
-            if tapped in runs:
-                self._take_run(tapped, runs.pop(tapped))
-            self._take_one(tapped, moment_ns, mark)
-            self._breathe(MARK_WEIGHT)
-        for tapped, run in runs.items():
-            self._take_run(tapped, run)
+        exchanges: dict[Tapped, list[Entry]] = {}
+        for entry in entries:
+            group = exchanges.get(entry[0])
+            if group is None:
+                exchanges[entry[0]] = [entry]
+            else:
+                group.append(entry)
+        for tapped, group in exchanges.items():
+            self._take_exchange(tapped, group)
+            if self._since_breath >= SLICE:
+                self._breathe()
 
-    def _take_run(self, tapped: Tapped, run: Sequence[tuple[int, bytes]]) -> None:
+    def _take_exchange(self, tapped: Tapped, entries: Sequence[Entry]) -> None:
         watch = tapped.watch
-        if isinstance(watch, Watch):
-            try:
-                watch.read(run)
-            except Exception as error:  # noqa: BLE001  (what one exchange breaks stays with it)
-                self.desk.count_error("registry", error)
-        self._breathe(len(run))
+        if not isinstance(watch, Watch):
+            _, moment_ns, first = entries[0]
+            if not isinstance(first, Started):
+                self._take_lag(entries)
+                return
+            tapped.watch = watch = Watch(self.desk, tapped, moment_ns, first)
+            self._watches[id(watch)] = watch
+        self._since_breath += watch.take(entries)
+        if type(entries[-1][2]) is Finish:
+            tapped.watch = None
+            self._watches.pop(id(watch), None)
+            self.desk.measure_cost.add(watch.weight * self._entry_ns / SECOND_NS)
 
-    def _breathe(self, weight: int) -> None:
-        """Let the serving loop have the interpreter after every slice of work."""
-        self._since_breath += weight
-        if self._since_breath < SLICE:
-            return
+    def _take_lag(self, entries: Iterable[Entry]) -> None:
+        """Take marks of no exchange."""
+        for _, _, mark in entries:
+            if isinstance(mark, Lag):
+                self.desk.loop_lag.add(mark.duration_ns / SECOND_NS)
+
+    def _breathe(self) -> None:
+        """Let the serving loop have the interpreter, after a slice of work."""
         now_ns = time.perf_counter_ns()
         spent_ns = (now_ns - self._breathed_ns) / self._since_breath
         # A slice in which another thread ran tells nothing; a mean that follows slowly does.
@@ -148,25 +151,6 @@ class Observer:
         self._since_breath = 0
         time.sleep(BREATH_S)
         self._breathed_ns = time.perf_counter_ns()
-
-    def _take_one(self, tapped: Tapped, moment_ns: int, mark: Mark) -> None:
-        watch = tapped.watch
-        if watch is None:
-            if isinstance(mark, Started):
-                tapped.watch = watch = Watch(self.desk, tapped, moment_ns, mark)
-                self._watches[id(watch)] = watch
-            elif isinstance(mark, Lag):
-                self.desk.loop_lag.add(mark.duration_ns / SECOND_NS)
-            return
-        assert isinstance(watch, Watch)
-        try:
-            watch.take(moment_ns, mark)
-        except Exception as error:  # noqa: BLE001  (what one exchange breaks stays with it)
-            self.desk.count_error("registry", error)
-        if isinstance(mark, Finish):
-            tapped.watch = None
-            self._watches.pop(id(watch), None)
-            self.desk.measure_cost.add(watch.entries * self._entry_ns / SECOND_NS)
 
     # -- what is in flight -----------------------------------------------------------------------
 

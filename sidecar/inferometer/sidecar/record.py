@@ -26,10 +26,11 @@ def count_times(
 ) -> None:
     """Count durations, waits and gaps."""
     bound.duration(result(summary.outcome)).add(summary.duration_s, 1, exemplar)
-    if summary.read_s is not None:
-        bound.request_read.add(summary.read_s)
-    if summary.ttfb_s is not None:
-        bound.first_byte.add(summary.ttfb_s, 1, exemplar)
+    read_s, first_byte_s = summary.read_s, summary.ttfb_s
+    if read_s is not None:
+        bound.request_read.add(read_s)
+    if first_byte_s is not None:
+        bound.first_byte.add(first_byte_s, 1, exemplar)
     reason = unanswered(summary, call)
     if reason is not None:
         bound.no_first_token(reason).add()
@@ -40,8 +41,9 @@ def count_times(
         bound.longest_gap.add(summary.longest_gap_s, 1, exemplar)
     if summary.stalls:
         bound.stalls.add(summary.stalls, exemplar)
-    if summary.tpot_s is not None:
-        bound.per_output_token.add(summary.tpot_s, 1, exemplar)
+    tpot_s = summary.tpot_s
+    if tpot_s is not None:
+        bound.per_output_token.add(tpot_s, 1, exemplar)
     if summary.weights is not None:
         _count_token_gaps(bound.inter_token(summary.weights), summary)
 
@@ -57,12 +59,13 @@ def _count_token_gaps(cell: Histogram, summary: Summary) -> None:
 
 def count_tokens(bound: Instruments, summary: Summary, *, answered: bool) -> None:
     """Count tokens where they are known, and how they are known."""
-    if summary.input_tokens is not None:
-        bound.input_tokens.add(summary.input_tokens)
-        bound.tokens("input", summary.input_source).add(summary.input_tokens)
-    if summary.output_tokens is not None:
-        bound.output_tokens.add(summary.output_tokens)
-        bound.tokens("output", summary.output_source).add(summary.output_tokens)
+    given, made = summary.input_tokens, summary.output_tokens
+    if given is not None:
+        bound.input_tokens.add(given)
+        bound.tokens("input", summary.input_source).add(given)
+    if made is not None:
+        bound.output_tokens.add(made)
+        bound.tokens("output", summary.output_source).add(made)
     if answered:
         bound.usage_requests(summary.output_source).add()
     if summary.cached_input_tokens is not None:

@@ -159,11 +159,12 @@ class Service:
         log.once(_log, kind, "the serving loop caught an error", kind=kind)
 
     def _signalled(self) -> None:
-        if self._drain.phase != "serving":
+        if self._drain.ask(asyncio.get_running_loop().time()):
             os._exit(FORCED_EXIT)
+        if self._stopping.is_set():
+            return
         _log.info("draining")
         self.ready = False
-        self._drain.begin(asyncio.get_running_loop().time())
         if self._relay is not None:
             self._relay.books.draining = True
         self._stopping.set()

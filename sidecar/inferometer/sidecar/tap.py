@@ -12,8 +12,7 @@ has one writer, so no lock is needed.
 from collections import deque
 from typing import Final, Literal, NamedTuple
 
-Fields = tuple[tuple[bytes, bytes], ...]
-"""Header fields in order, names as they came, values without outer white space."""
+from inferometer.sidecar.fields import Fields
 
 Cause = Literal[
     "complete",  # the framing of the answer ended as it should, all of it was relayed
@@ -29,14 +28,6 @@ Cause = Literal[
     "drain_cut",  # we cut it at our drain deadline
     "proxy_error",  # we failed
 ]
-
-
-def has_field(fields: Fields, lower: bytes) -> bool:
-    """Tell whether there is a field of this name, given in lower case."""
-    for name, _ in fields:  # noqa: SIM110  (a generator would take twice as long)
-        if name.lower() == lower:
-            return True
-    return False
 
 
 class Started(NamedTuple):
@@ -55,16 +46,12 @@ class Answered(NamedTuple):
     fields: Fields
 
 
-class Sent(NamedTuple):
-    """The first byte of the request was written upstream; `dial_ns` was spent on connecting."""
-
-    dial_ns: int
-
-
 class Finish(NamedTuple):
     """The exchange is over. `status` is what the client was sent, 0 if nothing was.
 
-    `lost` tells that body parts were dropped after the last part that came through.
+    `lost` tells that body parts were dropped after the last part that came through. `sent_ns` is
+    when the first byte of the request was written upstream, None if none was; `dial_ns` was spent
+    on connecting before that.
     """
 
     cause: Cause
@@ -72,6 +59,8 @@ class Finish(NamedTuple):
     request_bytes: int
     response_bytes: int
     lost: bool
+    sent_ns: int | None = None
+    dial_ns: int = 0
 
 
 class Delay(NamedTuple):
@@ -116,7 +105,6 @@ Mark = (
     Started
     | RequestBody
     | RequestEnd
-    | Sent
     | Answered
     | Delay
     | Stall
@@ -148,10 +136,11 @@ class Tapped:
 Entry = tuple[Tapped, int, Mark]
 """Whose, when (monotonic nanoseconds), what. A plain tuple: one is made for each chunk."""
 
-_SAMPLES: Final = frozenset((Delay, Stall, Lag))
+_RESERVED: Final = frozenset((Started, RequestEnd, Answered, Upgraded, Finish, Lost))
+"""Marks that compete for no room: they have slots of their own, or come with a part of a body."""
 
-MARKS_PER_EXCHANGE: Final = 6
-"""Marks that always have a slot: Started, RequestEnd, Sent, Answered, Upgraded, Finish."""
+MARKS_PER_EXCHANGE: Final = 5
+"""Marks that always have a slot: Started, RequestEnd, Answered, Upgraded, Finish."""
 REQUEST_BYTES_MAX: Final = 256 << 10
 """How much of a request body is copied: enough for the model name of any sane request."""
 
@@ -177,9 +166,10 @@ class Ring:
         self.dropped = 0
         self.unobserved = 0
         self._queue: deque[Entry] = deque()
-        # Written by the relay only, and by the measuring plane only: no lock is needed.
+        # What came in, written by the relay only, and how far that may go, written by the
+        # measuring plane only: no lock is needed.
         self._in, self._bytes_in, self._admitted = 0, 0, 0
-        self._out, self._bytes_out, self._released = 0, 0, 0
+        self._in_max, self._bytes_in_max, self._admitted_max = entries_max, bytes_max, exchanges_max
 
     @property
     def length_max(self) -> int:
@@ -190,8 +180,8 @@ class Ring:
     def fill_ratio(self) -> float:
         """How full the droppable part is, between 0 and 1; by entries or bytes, the higher."""
         return max(
-            (self._in - self._out) / self.entries_max,
-            (self._bytes_in - self._bytes_out) / self.bytes_max,
+            1 - (self._in_max - self._in) / self.entries_max,
+            1 - (self._bytes_in_max - self._bytes_in) / self.bytes_max,
         )
 
     def __len__(self) -> int:
@@ -200,7 +190,7 @@ class Ring:
 
     def admit(self) -> Tapped | None:
         """Reserve the slots of one exchange; None (and counted) where all are taken."""
-        if self._admitted - self._released >= self.exchanges_max:
+        if self._admitted >= self._admitted_max:
             self.unobserved += 1
             return None
         self._admitted += 1
@@ -215,10 +205,7 @@ class Ring:
 
         The first part that fits again is preceded by Lost, so that the stream is known as partial.
         """
-        if (
-            self._in - self._out >= self.entries_max
-            or self._bytes_in - self._bytes_out + size > self.bytes_max
-        ):
+        if self._in >= self._in_max or self._bytes_in + size > self._bytes_in_max:
             self.dropped += 1
             tapped.lost = True
             return
@@ -231,24 +218,19 @@ class Ring:
 
     def drain(self, limit: int) -> list[Entry]:
         """Return at most `limit` entries, oldest first. Called by the measuring plane only."""
-        queue = self._queue
-        entries: list[Entry] = []
+        take = self._queue.popleft
+        entries = [take() for _ in range(min(limit, len(self._queue)))]
         offered, size, released = 0, 0, 0
-        for _ in range(min(limit, len(queue))):
-            entry = queue.popleft()
-            entries.append(entry)
-            mark = entry[2]
+        for _, _, mark in entries:
             if type(mark) is bytes:
                 offered += 1
                 size += len(mark)
-            elif isinstance(mark, RequestBody):
+            elif type(mark) in _RESERVED:
+                released += type(mark) is Finish
+            else:
                 offered += 1
-                size += len(mark.data)
-            elif isinstance(mark, Finish):
-                released += 1
-            elif type(mark) in _SAMPLES:
-                offered += 1
-        self._out += offered
-        self._bytes_out += size
-        self._released += released
+                size += len(mark.data) if type(mark) is RequestBody else 0
+        self._in_max += offered
+        self._bytes_in_max += size
+        self._admitted_max += released
         return entries

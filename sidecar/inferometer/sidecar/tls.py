@@ -5,6 +5,7 @@ is left alone until it does. Running streams keep what they were opened with.
 """
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,8 @@ from inferometer.certificates import CertificateError, server_context
 from inferometer.errors import Place, Problem, SettingsError
 
 FILE_BYTES_MAX: Final = 1 << 20
+UNUSABLE: Final = (OSError, ValueError, CertificateError)
+"""What reading files and making a context of them raises; `ssl.SSLError` is an OSError."""
 
 Stamp = tuple[tuple[int, int, int], ...]
 
@@ -46,39 +49,50 @@ class Files:
             return stream.read(FILE_BYTES_MAX)
 
 
-class ClientTls:
-    """The context that `--listen` serves, whose inside changes with the files."""
+class _Latest:
+    """The context of the latest files that work."""
 
-    def __init__(self, files: Files) -> None:
-        """Read the files; raises SettingsError where they can't be served."""
+    def __init__(self, files: Files, load: Callable[[Files], ssl.SSLContext]) -> None:
+        """Read the files. Raises one of `UNUSABLE` where `load` can't use them."""
         self._files = files
+        self._load = load
         self._stamp = files.stamp()
-        try:
-            self._current = self._load()
-        except (OSError, CertificateError) as error:
-            hint = "give a PEM certificate chain and the key that belongs to it"
-            raise SettingsError([Problem(Place("--tls-cert"), _words(error), hint)]) from None
-        # The outer context decides nothing but which inner one a handshake goes on with.
-        self.context = self._load()
-        self.context.sni_callback = self._choose
+        self.context = load(files)
 
     def refresh(self) -> bool | None:
         """Take changed files over; None where nothing changed, False where they don't work."""
         stamp = self._files.stamp()
         if stamp == self._stamp:
             return None
-        self._stamp = stamp  # a pair that does not work is tried again when it changes again
+        self._stamp = stamp  # files that do not work are tried again when they change again
         try:
-            self._current = self._load()
-        except (OSError, CertificateError):
+            self.context = self._load(self._files)
+        except UNUSABLE:
             return False
         return True
 
-    def _choose(self, handshake: ssl.SSLObject, _name: str | None, _outer: ssl.SSLContext) -> None:
-        handshake.context = self._current
 
-    def _load(self) -> ssl.SSLContext:
-        files = self._files
+class ClientTls:
+    """The context that `--listen` serves, whose inside changes with the files."""
+
+    def __init__(self, files: Files) -> None:
+        """Read the files; raises SettingsError where they can't be served."""
+        try:
+            self._latest = _Latest(files, self._load)
+        except UNUSABLE as error:
+            hint = "give a PEM certificate chain and the key that belongs to it"
+            raise SettingsError([Problem(Place("--tls-cert"), _words(error), hint)]) from None
+        self.refresh = self._latest.refresh
+        """Takes changed files over, see `_Latest.refresh`."""
+        # The outer context decides nothing but which inner one a handshake goes on with.
+        self.context = self._load(files)
+        self.context.sni_callback = self._choose
+
+    def _choose(self, handshake: ssl.SSLObject, _name: str | None, _outer: ssl.SSLContext) -> None:
+        handshake.context = self._latest.context
+
+    @staticmethod
+    def _load(files: Files) -> ssl.SSLContext:
         certificate = files.read(files.certificate)
         authorities = files.read(files.authorities)
         return server_context(
@@ -94,32 +108,20 @@ class UpstreamTls:
 
     def __init__(self, files: Files) -> None:
         """Read the files; raises SettingsError where they can't be used."""
-        self._files = files
-        self._stamp = files.stamp()
         try:
-            self._current = self._load()
-        except (OSError, ValueError) as error:
+            self._latest = _Latest(files, self._load)
+        except UNUSABLE as error:
             problem = Problem(Place("--upstream-ca"), _words(error), "give files in PEM")
             raise SettingsError([problem]) from None
+        self.refresh = self._latest.refresh
+        """Takes changed files over, see `_Latest.refresh`."""
 
     def __call__(self) -> ssl.SSLContext:
         """Return the context of the latest files that work."""
-        return self._current
+        return self._latest.context
 
-    def refresh(self) -> bool | None:
-        """Take changed files over; None where nothing changed, False where they don't work."""
-        stamp = self._files.stamp()
-        if stamp == self._stamp:
-            return None
-        self._stamp = stamp
-        try:
-            self._current = self._load()
-        except (OSError, ValueError):
-            return False
-        return True
-
-    def _load(self) -> ssl.SSLContext:
-        files = self._files
+    @staticmethod
+    def _load(files: Files) -> ssl.SSLContext:
         authorities = files.read(files.authorities).decode("ascii")
         context = ssl.create_default_context(cadata=authorities or None)
         if files.certificate is not None:

@@ -14,7 +14,9 @@ _TRACEPARENT: Final = re.compile(
 
 def exemplar_of(started: Started) -> Exemplar | None:
     """Return the trace of a request that carries one valid, sampled `traceparent`, else None."""
-    values = [value for name, value in started.fields if name.lower() == b"traceparent"]
+    if b"traceparent" not in started.fields:
+        return None
+    values = started.fields.values(b"traceparent")
     found = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
     if found is None or (found[1] == b"00" and found[5]) or not int(found[4], 16) & 1:
         return None

@@ -114,14 +114,18 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read: the moment first, before anything is parsed."""
         moment_ns = time.monotonic_ns()
-        data = bytes(_READ_VIEW[:nbytes])
+        data = _READ_VIEW[:nbytes].tobytes()
         exchange = self.exchange
         if exchange is None:  # an answer that nobody asked for
             self.abort()
             return
         try:
-            if self._walker is not None:
-                self._take(exchange, data, moment_ns)
+            body = self._walker
+            if body is not None:
+                raw, payload = body.feed(data)
+                exchange.body(raw, payload, moment_ns)
+                if body.done:
+                    self._done(exchange, body.rest, moment_ns)
             elif self.tunnel:
                 exchange.tunnelled(data, moment_ns)
             else:
@@ -131,14 +135,6 @@ class Connection(asyncio.BufferedProtocol):
             exchange.broken(moment_ns)
         except Exception:  # noqa: BLE001  (the seam: serving others goes on, and it is counted)
             exchange.internal_error()
-
-    def _take(self, exchange: Exchange, data: bytes, moment_ns: int) -> None:
-        body = self._walker
-        assert body is not None
-        raw, payload = body.feed(data)
-        exchange.body(raw, payload, moment_ns)
-        if body.done:
-            self._done(exchange, body.rest, moment_ns)
 
     def _read_head(self, exchange: Exchange, data: bytes, moment_ns: int) -> None:
         data = self._held + data if self._held else data
@@ -163,17 +159,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def _answer(self, exchange: Exchange, head: ResponseHead, data: bytes, moment_ns: int) -> None:
         self._head = head
-        self._walker = walker(head.framing)
-        exchange.answered(head, moment_ns, followed=bool(data) and self._walker is not None)
+        body = self._walker = walker(head.framing)
+        exchange.answered(head, moment_ns, followed=bool(data) and body is not None)
         if self.exchange is not exchange:  # it refused the answer
             return
         if self.tunnel:
             if data:
                 exchange.tunnelled(data, moment_ns)
-        elif self._walker is None:
+        elif body is None:
             self._done(exchange, data, moment_ns)
         elif data:
-            self._take(exchange, data, moment_ns)
+            raw, payload = body.feed(data)
+            exchange.body(raw, payload, moment_ns)
+            if body.done:
+                self._done(exchange, body.rest, moment_ns)
 
     def _done(self, exchange: Exchange, rest: bytes, moment_ns: int) -> None:
         head = self._head

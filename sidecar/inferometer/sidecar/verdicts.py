@@ -8,6 +8,7 @@ from inferometer.metrics.build import Registry
 from inferometer.metrics.cells import Exemplar
 from inferometer.metrics.labels import clean
 from inferometer.metrics.verdicts import VERDICT_PAIRS
+from inferometer.sidecar.fields import Fields
 from inferometer.sidecar.instruments import VANTAGE
 from inferometer.sidecar.tap import Started
 from inferometer.slo.document import Class, Document
@@ -207,11 +208,7 @@ class Bench:
             self._registry.gauge("inferometer_waiting_over_slo", name).set(count)
 
 
-def _headers(fields: Iterable[tuple[bytes, bytes]], wanted: frozenset[str]) -> Mapping[str, str]:
+def _headers(fields: Fields, wanted: frozenset[str]) -> Mapping[str, str]:
     """Return the cleaned values of the headers that classes look at, the first of each name."""
-    found: dict[str, str] = {}
-    for name, value in fields:
-        lower = name.decode("latin-1").lower()
-        if lower in wanted:
-            found.setdefault(lower, clean(value))
-    return found
+    found = {name: fields.values(name.encode("latin-1")) for name in wanted}
+    return {name: clean(values[0]) for name, values in found.items() if values}

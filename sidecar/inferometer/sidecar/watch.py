@@ -14,17 +14,16 @@ from inferometer.sidecar.record import count_said, count_times, count_tokens
 from inferometer.sidecar.tap import (
     Answered,
     Delay,
+    Entry,
     Finish,
     Lost,
     Mark,
     RequestBody,
     RequestEnd,
-    Sent,
     Stall,
     Started,
     Tapped,
     Upgraded,
-    has_field,
 )
 from inferometer.sidecar.traceparent import exemplar_of
 from inferometer.sidecar.verdicts import Panel
@@ -41,6 +40,9 @@ if TYPE_CHECKING:
     from inferometer.stream.decode import Decoder
 
 SECOND_NS: Final = 1_000_000_000
+MARK_WEIGHT: Final = 8
+"""How many usual tokens any other mark is worth; those of one request cost some forty."""
+_HEARD: Final = frozenset((Finished, Reported, Named, Skipped))
 SAID_MAX: Final = 64
 """Finish reasons and reports that are kept of one answer; further ones are not counted."""
 
@@ -51,7 +53,7 @@ class Watch:
     def __init__(self, desk: "Desk", tapped: Tapped, t0_ns: int, started: Started) -> None:
         """Start with what the request head says."""
         self.t0_ns = t0_ns
-        self.entries = 1
+        self.weight = 0
         self.call: Call | None = None
         self.timeline: Timeline | None = None
         self._exemplar = exemplar_of(started)
@@ -81,24 +83,27 @@ class Watch:
         """Whether a first output is still to come."""
         return self.timeline is None or self.timeline.state is State.WAITING
 
-    def take(self, moment_ns: int, mark: Mark) -> None:
-        """Take one mark."""
-        self.entries += 1
-        _TAKES[type(mark)](self, moment_ns, mark)
+    def take(self, entries: Sequence[Entry]) -> int:
+        """Take what happened next; return what that weighs, in usual tokens.
 
-    def read(self, reads: Sequence[tuple[int, bytes]]) -> None:
-        """Take parts of the response body with their moments, between which nothing else was.
-
-        Nearly all of them are one more token like the last, and are taken together.
+        Nearly all of it is one more token like the last, and such are taken together.
         """
-        place = 0
-        while place < len(reads):
-            if self._stretch is not None:
-                place = self._stretch.take(reads, place)
-                if place == len(reads):
-                    return
-            self.body(*reads[place])
+        place, usual, size = 0, 0, len(entries)
+        while place < size:
+            try:
+                if self._stretch is not None:
+                    start, place = place, self._stretch.take(entries, place)
+                    usual += place - start
+                    if place == size:
+                        break
+                _, moment_ns, mark = entries[place]
+                _TAKES[type(mark)](self, moment_ns, mark)
+            except Exception as error:  # noqa: BLE001  (what one mark breaks stays with it)
+                self._desk.count_error("registry", error)
             place += 1
+        weight = usual + (size - usual) * MARK_WEIGHT
+        self.weight += weight
+        return weight
 
     def request_body(self, _moment_ns: int, mark: RequestBody) -> None:
         """Keep a part of the request body until it is read."""
@@ -107,7 +112,8 @@ class Watch:
     def request_end(self, moment_ns: int, mark: RequestEnd) -> None:
         """Read what the request asks for: its body is complete."""
         self._body_ns = moment_ns
-        self._read_call(mark.size)
+        if self.call is None:
+            self._read_call(mark.size)
 
     def delayed(self, _moment_ns: int, mark: Delay) -> None:
         """Count what a sampled chunk waited."""
@@ -121,8 +127,6 @@ class Watch:
 
     def _read_call(self, body_bytes: int) -> None:
         """Read what the request asks for, once; `body_bytes` bounds the tokens of its prompt."""
-        if self.call is not None:
-            return
         desk = self._desk
         started = self.started
         body, self._prefix = b"".join(self._prefix), []
@@ -134,7 +138,7 @@ class Watch:
         self.panel.seat(desk.bench.judges(started, self.call, self.t0_ns))
         if self._body_ns is not None and self.panel.judges:
             # The bytes of a compressed body are no bound of its tokens.
-            compressed = has_field(started.fields, b"content-encoding")
+            compressed = b"content-encoding" in started.fields
             self.panel.body_done(self._body_ns, None if compressed else body_bytes)
 
     def sweep(self, now_ns: int) -> None:
@@ -149,25 +153,19 @@ class Watch:
         named = self.call.model if self.call is not None else None
         return named if named is not None else self._answer_model
 
-    def sent(self, moment_ns: int, mark: Sent) -> None:
-        """Count what the way through the sidecar cost so far."""
-        added_ns = max(0, moment_ns - self.t0_ns - mark.dial_ns)
-        self._desk.head_delay.add(added_ns / SECOND_NS)
-        if mark.dial_ns:
-            self._desk.dial_delay.add(mark.dial_ns / SECOND_NS)
-
     # -- the answer ------------------------------------------------------------------------------
 
     def answered(self, moment_ns: int, mark: Answered) -> None:
         """Prepare to read the answer."""
-        self._read_call(sum(map(len, self._prefix)))
+        if self.call is None:
+            self._read_call(sum(map(len, self._prefix)))
         self._answered = mark
         self._answered_ns = moment_ns
         if lists_models(self.started, mark):
             self._listing = []
         call = self.call
         assert call is not None
-        self._decoder = self._desk.make_decoder(call, mark.status, mark.fields)
+        self._decoder = self._desk.make_decoder(call, mark)
         if self._decoder is None or self._decoder.opaque is not None:
             self.panel.blind(moment_ns)
 
@@ -197,7 +195,8 @@ class Watch:
         if decoder.call is not self.call:
             self.call = decoder.call  # the stream told its dialect, where the route did not
             self._instruments = None
-        self._stretch = self._stretch_on(timeline, decoder)
+        if decoder.streamed:
+            self._stretch = self._stretch_on(timeline, decoder)
 
     def _stretch_on(self, timeline: Timeline, decoder: "Decoder") -> Stretch | None:
         """Return what takes reads like the last in one go, once there was a gap between such."""
@@ -218,9 +217,11 @@ class Watch:
     def _take_events(self, moment_ns: int, timeline: Timeline, events: Iterable[Event]) -> None:
         for event in events:
             if type(event) is not Output:
-                self.panel.silence(timeline, moment_ns)
+                if timeline.state is State.STREAMING:
+                    self.panel.silence(timeline, moment_ns)
                 timeline.take(moment_ns, event)
-                self._heard(event)
+                if type(event) in _HEARD:
+                    self._heard(event)
                 continue
             arrival = timeline.take(moment_ns, event)
             if arrival is not None:
@@ -245,14 +246,15 @@ class Watch:
 
     def _heard(self, event: Event) -> None:
         """Keep what is counted at the end, when the model has its label for good."""
-        if isinstance(event, Named):
+        if isinstance(event, Finished | Reported):
+            if len(self._said) < SAID_MAX:
+                self._said.append(event)
+        elif isinstance(event, Named):
             if self.call is not None and self.call.model is None and self._answer_model is None:
                 self._answer_model = event.model
                 self.model = self._desk.peek_model(event.model)
         elif isinstance(event, Skipped):
             self._skipped = self._skipped or event.reason
-        elif isinstance(event, (Finished, Reported)) and len(self._said) < SAID_MAX:
-            self._said.append(event)
 
     def stalled(self, moment_ns: int, mark: Stall) -> None:
         """Take that the client did not read for a while."""
@@ -300,7 +302,8 @@ class Watch:
 
     def finish(self, moment_ns: int, mark: Finish) -> None:
         """Conclude: outcome, summary, verdicts."""
-        self._read_call(mark.request_bytes)
+        if self.call is None:
+            self._read_call(mark.request_bytes)
         if mark.lost:
             self._lose(moment_ns)
         timeline, call = self.timeline, self.call
@@ -315,7 +318,6 @@ class Watch:
         conclusion = conclude(self._relay_end(moment_ns, mark), self._answer, timeline.seen)
         self._stretch = None
         summary = timeline.finish(conclusion.outcome, conclusion.moment_ns, answer=self._answer)
-        self.entries += summary.output_events
         self._desk.stage("registry", self._record, summary, mark, call)
         self.panel.end(summary)
 
@@ -327,7 +329,7 @@ class Watch:
         if answered is None:
             return Relay(mark.cause, moment_ns)
         status = answered.status
-        retry_after = status >= 400 and has_field(answered.fields, b"retry-after")  # noqa: PLR2004
+        retry_after = status >= 400 and b"retry-after" in answered.fields  # noqa: PLR2004
         return Relay(mark.cause, moment_ns, status, self._answered_ns, retry_after)
 
     def _close_decoder(self, moment_ns: int, timeline: Timeline, *, clean: bool) -> None:
@@ -353,6 +355,8 @@ class Watch:
         bound = self._bound()
         if mark.status:
             desk.responses(mark.status).add()
+        if mark.sent_ns is not None:
+            self._count_head(mark.sent_ns, mark.dial_ns)
         desk.request_bytes.add(mark.request_bytes)
         desk.response_bytes.add(mark.response_bytes)
         self._count_unparsed(call)
@@ -364,6 +368,12 @@ class Watch:
             desk.usage_rejected.add(summary.usage_rejected)
         bound.requests(summary.outcome).add()  # last: whoever is counted has all its numbers
 
+    def _count_head(self, sent_ns: int, dial_ns: int) -> None:
+        """Count what the way of the request head through the sidecar cost."""
+        self._desk.head_delay.add(max(0, sent_ns - self.t0_ns - dial_ns) / SECOND_NS)
+        if dial_ns:
+            self._desk.dial_delay.add(dial_ns / SECOND_NS)
+
     def _count_unparsed(self, call: Call) -> None:
         reason = "tunnel" if self.tunnel else self._answer.opaque or self._skipped
         if reason is None:
@@ -374,10 +384,10 @@ class Watch:
 
 
 _TAKES: Final[Mapping[type[Mark], Callable[[Watch, int, Any], None]]] = {
+    Started: lambda *_: None,  # a watch is made with it, and nothing more follows
     bytes: Watch.body,
     RequestBody: Watch.request_body,
     RequestEnd: Watch.request_end,
-    Sent: Watch.sent,
     Answered: Watch.answered,
     Delay: Watch.delayed,
     Stall: Watch.stalled,

@@ -31,7 +31,7 @@ def check(data: bytes) -> None:
 
 
 def _events(call: Call, kind: bytes, pieces: list[bytes]) -> tuple[list[Event], object]:
-    found = decoder(call, status=200, fields=[(b"Content-Type", kind)])
+    found = decoder(call, status=200, content_type=kind)
     events = [event for piece in pieces for event in found.feed(piece)]
     events += found.close(clean=True)
     return events, found.answer

@@ -290,8 +290,7 @@ def test_a_body_that_is_no_json_is_skipped(name: str) -> None:
 
 def decode(recording: Recording, pieces: list[bytes]) -> list[tuple[object, ...]]:
     call = Call(recording.dialect, "chat", None, "true")
-    fields = [(b"content-type", TYPES[recording.path.suffix])]
-    reader = decoder(call, status=200, fields=fields)
+    reader = decoder(call, status=200, content_type=TYPES[recording.path.suffix])
     events = [event for piece in pieces for event in reader.feed(piece)]
     return typed(map(rounded, [*events, *reader.close(clean=True)]))
 

@@ -40,6 +40,9 @@ TIMINGS: Final[tuple[tuple[str, Phase], ...]] = (
 )
 MS: Final = 0.001
 
+_SILENT: Final = frozenset(("role", "content"))
+"""Members of a delta that generate nothing unless `content` does."""
+
 Payload = Callable[[Message], Kind | None]
 """What a choice of a chunk generated; None where it generated nothing."""
 
@@ -55,6 +58,8 @@ def _delta(piece: Message) -> Kind | None:
     content = delta.get("content")
     if content and (isinstance(content, str) or _written(content, "text")):
         return "text"
+    if not content and _SILENT.issuperset(delta):
+        return None  # the first chunk names the role, the last one is empty
     # vLLM's name, and the one of DeepSeek, SGLang and llama.cpp: read ahead of rarer output.
     thought = text(delta.get("reasoning")) or text(delta.get("reasoning_content"))
     if thought and len(delta) == 1:
@@ -113,15 +118,18 @@ def _usage(stated: Message, *, output_tokens: object = None, final: bool = True)
 
     Absent is unknown; where `output_tokens` is given it stands for the object's own number.
     """
+    if not stated and output_tokens is None:
+        return []
     if output_tokens is None:
         output_tokens = stated.get("completion_tokens", stated.get("output_tokens"))
     details = stated.get("prompt_tokens_details", stated.get("input_tokens_details"))
     parts = stated.get("completion_tokens_details", stated.get("output_tokens_details"))
-    reasoning = mapping(parts).get("reasoning_tokens")
+    cached = mapping(details).get("cached_tokens") if details else None
+    reasoning = mapping(parts).get("reasoning_tokens") if parts else None
     return usage(
         stated.get("prompt_tokens", stated.get("input_tokens")),
         output_tokens,
-        cached=mapping(details).get("cached_tokens"),
+        cached=cached,
         reasoning=stated.get("reasoning_tokens") if reasoning is None else reasoning,  # SGLang
         final=final,
     )
@@ -247,8 +255,12 @@ class _Chunks:
 
 
 def _times(message: Message) -> list[Event]:
-    times = reported(mapping(message.get("metrics")), _METRICS, MS)
-    return times + reported(mapping(message.get("timings")), TIMINGS, MS)
+    times: list[Event] = []
+    if "metrics" in message:
+        times += reported(mapping(message["metrics"]), _METRICS, MS)
+    if "timings" in message:
+        times += reported(mapping(message["timings"]), TIMINGS, MS)
+    return times
 
 
 def _said(message: Message | Skipped) -> list[Event]:
