@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Most tests wait for a child process most of the time; those marked `alone` still run alone.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+COVERAGE := --cov --cov-report=term
 
 # Passed on to the demo: how long it runs before it prints its summary and ends.
 ifdef DEMO_SECONDS
@@ -11,7 +12,7 @@ export DEMO_SECONDS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check generate lock e2e bench fuzz
+.PHONY: help setup demo test lint check generate lock e2e bench fuzz
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,24 +23,27 @@ setup:  ## Make the environment .venv from requirements.lock (PYTHON=... picks t
 demo: setup  ## Run a model server, the sidecar, a load and the live page (DEMO_SECONDS=N ends it)
 	@$(BIN)/inferometer demo
 
-test: setup  ## Run the tests
-	@$(BIN)/pytest $(PARALLEL) -m "not e2e"
+test: setup  ## Run the tests (where CI is set, with coverage and its floor)
+	@$(BIN)/pytest $(PARALLEL) -m "not e2e" $(if $(CI),$(COVERAGE))
 
-check: setup  ## Lint, types, import contracts, generated files, then the tests with coverage
+lint: setup  ## Lint, types, import contracts, generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/pytest $(PARALLEL) -m "not e2e" --cov --cov-report=term
 
-generate: setup  ## Write the reference pages anew
+check: lint  ## All of lint, then the tests with coverage
+	$(BIN)/pytest $(PARALLEL) -m "not e2e" $(COVERAGE)
+
+generate: setup  ## Write the reference pages and the shipped rules anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/inferometer slo render --shipped -o alerts
 
 lock: setup  ## Resolve requirements.lock and tests/fuzz/requirements.lock anew
 	@.ci/lock $(BIN)
 
-e2e: setup  ## Run the tests against llm-d-inference-sim (built once, needs Go 1.26)
+e2e: setup  ## Run the tests that need Prometheus 3, sloth, pint or llm-d-inference-sim (needs Go 1.26)
 	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest -m e2e
 
 bench: setup  ## Measure what the sidecar costs, next to other proxies; writes benchmarks/RESULTS.md

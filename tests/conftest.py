@@ -1,3 +1,3 @@
 """What holds for every test."""
 
-pytest_plugins = ["support.parallel", "support.skips"]
+pytest_plugins = ["support.golden", "support.parallel", "support.skips"]

@@ -14,7 +14,7 @@ from support.tree import ROOT, files, pyproject, python_files
 
 pytestmark = pytest.mark.checkout
 
-ID: Final = re.compile(r"\b(?:PF|LM|DC|FO|PR|LC|SU)-\d\d\b")
+ID: Final = re.compile(r"\b(?:PF|LM|DC|FO|PR|LC|GX|SC|SU)-\d\d\b")
 
 
 def page(name: str) -> str:

@@ -30,7 +30,12 @@ OVER_BUDGET: Final[dict[str, str]] = {}
 """Files and `file:function`s that may be longer, each with its reason."""
 
 # Import name -> distribution, where they differ.
-DISTRIBUTIONS: Final = {"prometheus_client": "prometheus-client", "yaml": "pyyaml"}
+DISTRIBUTIONS: Final = {
+    "opentelemetry": "opentelemetry-sdk",
+    "prometheus_client": "prometheus-client",
+    "pynvml": "nvidia-ml-py",
+    "yaml": "pyyaml",
+}
 
 
 def listed(names: list[str]) -> set[str]:

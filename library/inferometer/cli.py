@@ -31,6 +31,16 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
             extra="sidecar",
             summary="stand in front of a model server and measure what its users feel",
         ),
+        "slo": Command(
+            "inferometer.slo.cli",
+            extra="",
+            summary="check SLO documents, and turn them into rules and alerts",
+        ),
+        "gpu-exporter": Command(
+            "inferometer.gpu.cli",
+            extra="gpu",
+            summary="show what GPUs do, under DCGM's names and our own, also while one hangs",
+        ),
         "watch": Command(
             "inferometer.live.cli",
             extra="",
@@ -47,6 +57,7 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
 OK: Final = 0
 FAILED: Final = 1
 MISUSED: Final = 2
+LOST: Final = 3
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
@@ -56,6 +67,9 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         "use, an unreadable file or an optional package that is not installed.",
         MISUSED: "Misused: a flag, environment variable, configuration file or SLO document is "
         "wrong. Every problem was printed with its place, and nothing was started.",
+        LOST: "Lost: a GPU driver is gone, or did not come in time where one is required, and only "
+        "a new process or container can see it. A sidecar ends so when it is told twice to stop, "
+        "which cuts its streams.",
         INTERRUPTED: "Interrupted by Ctrl-C before the program could end by itself.",
     }
 )

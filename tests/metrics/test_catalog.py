@@ -4,7 +4,11 @@ from typing import get_args
 import pytest
 
 from inferometer.metrics.catalog import CODES, LADDERS, METRICS, OUTCOMES, VERDICT_PAIRS
+from inferometer.metrics.dcgm import DCGM
+from inferometer.metrics.devices import DEVICES
+from inferometer.metrics.exporter import EXPORTER
 from inferometer.metrics.ladders import FIRST, LENGTH, TOKEN
+from inferometer.metrics.ledger import LEDGER
 from inferometer.metrics.metric import Label, Metric
 from inferometer.metrics.programs import PROCESS, SIDECAR, WEB
 from inferometer.metrics.recorded import RECORDED
@@ -17,13 +21,15 @@ from inferometer.stream.tokens import UsageSource
 
 ALL = [pytest.param(metric, id=name) for name, metric in METRICS.items()]
 OUR_NAME = re.compile(r"(inferometer_|gen_ai_server_|process_)[a-z0-9_]+")
+DCGM_NAME = re.compile(r"DCGM_FI_(DEV|PROF)_[A-Z0-9_]+")
 RECORDED_NAME = re.compile(r"inferometer:[a-z0-9_]+(:[a-z0-9_]+)?")
 
 
 def test_each_name_is_declared_once() -> None:
     assert len(METRICS) == sum(
-        len(part) for part in (REQUESTS, VERDICTS, SIDECAR, WEB, PROCESS, RECORDED)
-    )
+        len(part)
+        for part in (REQUESTS, VERDICTS, LEDGER, SIDECAR, DEVICES, DCGM, EXPORTER, WEB, PROCESS)
+    ) + len(RECORDED)
 
 
 def test_the_catalogue_cannot_be_changed() -> None:
@@ -35,6 +41,9 @@ def test_the_catalogue_cannot_be_changed() -> None:
 def test_a_name_tells_who_made_it_and_what_it_counts(metric: Metric) -> None:
     if metric.source == "rules":
         assert RECORDED_NAME.fullmatch(metric.name)
+        return
+    if metric.source == "dcgm":  # names and types are DCGM's
+        assert DCGM_NAME.fullmatch(metric.name)
         return
     assert OUR_NAME.fullmatch(metric.name)
     assert metric.name.endswith("_total") == (metric.kind == "counter")
@@ -59,7 +68,8 @@ def test_help_is_a_line_that_ends(metric: Metric) -> None:
 def test_every_label_is_legal_and_has_a_bound(metric: Metric) -> None:
     assert len(set(metric.labels)) == len(metric.labels)
     for domain in metric.domains:
-        assert re.fullmatch(r"[a-z][a-z_]*", domain.name)
+        ours = metric.source not in ("dcgm", "gpu")
+        assert re.fullmatch(r"UUID|[a-z][a-z_]*" if ours else r"[A-Za-z][A-Za-z_]*", domain.name)
         assert domain.name != "le"
         assert 0 < domain.bound <= 501
         assert len(set(domain.values)) == len(domain.values)

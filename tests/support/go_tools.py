@@ -23,11 +23,15 @@ BUILD_WAIT_S: Final = 1500.0
 
 @dataclass(frozen=True, slots=True)
 class GoTool:
-    """A main package, the group whose go.mod pins it, and the oldest Go that compiles it."""
+    """A main package, the group whose go.mod pins it, and the oldest Go that compiles it.
+
+    `tags` are build tags, separated by commas: they leave out what no test needs.
+    """
 
     group: str
     package: str
     go: tuple[int, int]
+    tags: str = ""
 
     @property
     def name(self) -> str:
@@ -73,7 +77,7 @@ def _go_is_new_enough(tool: GoTool) -> bool:
 def _build(tool: GoTool, path: Path) -> None:
     """Compile into a file beside `path`, then rename: a path that exists is a whole binary."""
     parts = path.with_suffix(".partial")
-    flags = ["-mod=readonly", "-p", "2", "-trimpath", "-ldflags", "-s -w"]
+    flags = ["-mod=readonly", "-p", "2", "-trimpath", "-ldflags", "-s -w", "-tags", tool.tags]
     subprocess.run(
         ["go", "build", *flags, "-o", parts, tool.package],
         cwd=TOOLS / tool.group,

@@ -2,9 +2,11 @@
 
 from array import array
 from decimal import Decimal
+from typing import Literal
 
 from inferometer.errors import Place
-from inferometer.slo.document import Class, Good, Match
+from inferometer.slo.deadlines import NOTHING, TPOT, TTFT, Asked
+from inferometer.slo.document import Class, Good, Headers, Match
 from inferometer.slo.verdict import Judge
 from inferometer.stream.summary import Summary
 
@@ -12,7 +14,15 @@ MS = 1_000_000
 T0 = 5_000 * MS
 
 
-def slo(good: Good) -> Class:
+HEADERS = Headers(TTFT, TPOT, (Decimal("0.5"), Decimal(4)), Place("x"))
+
+
+def slo(
+    good: Good,
+    *,
+    headers: Headers | None = None,
+    weight: Literal["request", "token"] = "request",
+) -> Class:
     return Class(
         name="c",
         id="d-c",
@@ -20,15 +30,16 @@ def slo(good: Good) -> Class:
         match=Match(),
         objective=Decimal(99),
         good=good,
-        weight="request",
+        weight=weight,
         weight_place=Place("x"),
         slice=None,
-        headers=None,
+        headers=headers,
     )
 
 
-def judge(good: Good, *, stream: bool | None = True) -> Judge:
-    return Judge(slo(good), t0_ns=T0, stream=stream)
+def judge(good: Good, *, stream: bool | None = True, asked: Asked = NOTHING) -> Judge:
+    """Return the judge of a request; deadlines that it asks for are clamped to 0.5 and 4 times."""
+    return Judge(slo(good, headers=HEADERS), t0_ns=T0, stream=stream, asked=asked)
 
 
 DONE = Summary(

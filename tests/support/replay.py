@@ -11,7 +11,16 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from inferometer.slo.document import BAD_OUTCOMES, EndToEnd, FirstToken, Good, InterToken
+from inferometer.errors import Place
+from inferometer.slo.deadlines import Asked
+from inferometer.slo.document import (
+    BAD_OUTCOMES,
+    EndToEnd,
+    FirstToken,
+    Fluidity,
+    Good,
+    InterToken,
+)
 from inferometer.slo.verdict import CAUSES, GOOD, Reason, Verdict
 from inferometer.stream.summary import Outcome, Summary
 from support.judging import DONE, MS, at, judge
@@ -30,6 +39,23 @@ class Story:
     prompt_bytes: int
     prompt_tokens: int | None
     tokens_known: bool
+    asked: Asked
+
+    def first_limit_ns(self, prompt_tokens: int) -> int:
+        """The longest wait for a first token, as its header asks within 0.5 and 4 times."""
+        limit = self.good.ttft
+        assert limit
+        own_ns = limit.base_ns + limit.per_1k_prompt_tokens_ns * prompt_tokens // 1000
+        if self.asked.ttft_ns is None:
+            return own_ns
+        return sorted((own_ns // 2, self.asked.ttft_ns, 4 * own_ns))[1]
+
+    @property
+    def tpot_limit_ns(self) -> int | None:
+        limit_ns, asked_ns = self.good.tpot_ns, self.asked.tpot_ns
+        if limit_ns is None or asked_ns is None:
+            return limit_ns
+        return sorted((limit_ns // 2, asked_ns, 4 * limit_ns))[1]
 
     @property
     def summary(self) -> Summary:
@@ -62,9 +88,9 @@ def reference(story: Story) -> Verdict:
         broken: list[Reason] = []
         if good.ttft and story.stream and not any(ms <= now for ms in moments):
             start = story.body_ms if good.ttft.from_body else 0
-            growth = good.ttft.per_1k_prompt_tokens_ns * story.prompt_bytes // 1000
-            body_known = story.body_ms <= now or not (growth or good.ttft.from_body)
-            if body_known and (now - start) * MS >= good.ttft.base_ns + growth:
+            grows = good.ttft.per_1k_prompt_tokens_ns and story.prompt_bytes
+            body_known = story.body_ms <= now or not (grows or good.ttft.from_body)
+            if body_known and (now - start) * MS >= story.first_limit_ns(story.prompt_bytes):
                 broken.append("ttft")
         seen = [ms for ms in moments if ms <= now]
         if good.gap_ns is not None and seen and (now - seen[-1]) * MS >= good.gap_ns:
@@ -102,36 +128,75 @@ def reference_first_token(story: Story) -> bool | None:
     waited_ns = (moments or [story.end_ms])[0] * MS
     waited_ns -= story.body_ms * MS if limit.from_body else 0
     most = story.prompt_bytes if story.prompt_tokens is None else story.prompt_tokens
-    if waited_ns > limit.base_ns + limit.per_1k_prompt_tokens_ns * most // 1000:
+    if waited_ns > story.first_limit_ns(most):
         return False
-    certain = waited_ns <= limit.base_ns or story.prompt_tokens is not None
+    certain = waited_ns <= story.first_limit_ns(0) or story.prompt_tokens is not None
     return True if moments and certain else None
 
 
 def reference_rates(story: Story) -> Verdict | None:
-    good = story.good
-    moments = [ms for ms, _ in story.arrivals]
-    unmeasured = Verdict("excluded", "unmeasured")
-    answer = None
-    if good.itl and len(moments) > 1:
-        if story.tokens_known:
-            times = [
-                Fraction((ms - before) * MS, n)
-                for (before, _), (ms, n) in pairwise(story.arrivals)
-                for _ in range(n)
-            ]
-            within = sum(time <= good.itl.within_ns for time in times)
-            if Fraction(within, len(times)) * 100 < Fraction(good.itl.share):
-                return Verdict("bad", "itl")
-        else:
-            answer = unmeasured
-    if good.tpot_ns is not None:
-        tokens = sum(n for _, n in story.arrivals)
-        if not story.tokens_known:
-            answer = unmeasured
-        elif tokens >= 2 and Fraction((moments[-1] - moments[0]) * MS, tokens - 1) > good.tpot_ns:
-            return Verdict("bad", "tpot")
-    return answer
+    """Judge what only the end tells: the first that is broken, else whether one is unknown."""
+    holds: dict[Reason, bool | None] = {
+        "itl": reference_itl(story),
+        "tpot": reference_tpot(story),
+        "fluidity": reference_fluidity(story),
+    }
+    for reason, kept in holds.items():
+        if kept is False:
+            return Verdict("bad", reason)
+    return Verdict("excluded", "unmeasured") if None in holds.values() else None
+
+
+def reference_itl(story: Story) -> bool | None:
+    limit = story.good.itl
+    if not limit or len(story.arrivals) < 2:
+        return True
+    if not story.tokens_known:
+        return None
+    times = [
+        Fraction((ms - before) * MS, n)
+        for (before, _), (ms, n) in pairwise(story.arrivals)
+        for _ in range(n)
+    ]
+    within = sum(time <= limit.within_ns for time in times)
+    return Fraction(within, len(times)) * 100 >= Fraction(limit.share)
+
+
+def reference_tpot(story: Story) -> bool | None:
+    limit_ns, moments = story.tpot_limit_ns, [ms for ms, _ in story.arrivals]
+    if limit_ns is None:
+        return True
+    if not story.tokens_known:
+        return None
+    tokens = sum(n for _, n in story.arrivals)
+    return tokens < 2 or Fraction((moments[-1] - moments[0]) * MS, tokens - 1) <= limit_ns
+
+
+def reference_fluidity(story: Story) -> bool | None:
+    """Follow the tokens one by one."""
+    wanted, limit = story.good.fluidity, story.good.ttft
+    if not wanted or not story.arrivals:
+        return True
+    if wanted.first_ns is not None:
+        deadline_ns = wanted.first_ns
+    else:
+        assert limit
+        if limit.per_1k_prompt_tokens_ns and story.prompt_tokens is None:
+            return None
+        deadline_ns = story.first_limit_ns(story.prompt_tokens or 0)
+        deadline_ns += story.body_ms * MS if limit.from_body else 0
+    if not story.tokens_known:
+        return None
+    (first_ms, first), *_ = story.arrivals
+    early = [Fraction(deadline_ns - first_ms * MS)] + [Fraction(wanted.each_ns)] * (first - 1)
+    for (before, _), (ms, n) in pairwise(story.arrivals):
+        early += [wanted.each_ns - Fraction((ms - before) * MS, n)] * n
+    slack, on_time = Fraction(0), 0
+    for more in early:
+        slack = slack + more
+        on_time += slack >= 0
+        slack = max(slack, Fraction(0))
+    return Fraction(on_time, len(early)) >= Fraction(wanted.minimum)
 
 
 @st.composite
@@ -140,8 +205,12 @@ def stories(draw: st.DrawFn) -> Story:
     times = ms.map(MS.__mul__)
     halves = ms.map((MS // 2).__mul__)
     growths, shares = st.sampled_from([0, MS]), st.sampled_from([Decimal(50), Decimal("99.9")])
+    ttft = draw(st.none() | st.builds(FirstToken, times, growths, st.booleans()))
+    minima, nowhere = st.sampled_from([Decimal("0.5"), Decimal("0.75"), Decimal(1)]), Place("x")
+    firsts = times if ttft is None else st.none() | times
     good = Good(
-        ttft=draw(st.none() | st.builds(FirstToken, times, growths, st.booleans())),
+        ttft=ttft,
+        fluidity=draw(st.none() | st.builds(Fluidity, firsts, halves, minima, st.just(nowhere))),
         tpot_ns=draw(st.none() | halves),
         itl=draw(st.none() | st.builds(InterToken, halves, shares)),
         gap_ns=draw(st.none() | times),
@@ -152,6 +221,8 @@ def stories(draw: st.DrawFn) -> Story:
     moments = sorted(draw(st.sets(st.integers(0, 50), max_size=6))) if stream else []
     body_ms = draw(st.integers(0, moments[0] if moments else 40))
     last = max(moments[-1] if moments else 0, body_ms)
+    failed: list[Outcome] = ["client_cancel", "client_error", *BAD_OUTCOMES]
+    fine: list[Outcome] = ["success"] * len(failed)
     tokens = 1000 * draw(st.integers(0, 20))
     return Story(
         good=good,
@@ -159,16 +230,17 @@ def stories(draw: st.DrawFn) -> Story:
         body_ms=body_ms,
         arrivals=tuple((ms, draw(st.integers(1, 4))) for ms in moments),
         end_ms=last + draw(st.integers(0, 30)),
-        outcome=draw(st.sampled_from(["success", "client_cancel", "client_error", *BAD_OUTCOMES])),
+        outcome=draw(st.sampled_from(fine + failed)),
         prompt_bytes=tokens + 1000 * draw(st.integers(0, 20)),
         prompt_tokens=draw(st.sampled_from([None, tokens])),
         tokens_known=draw(st.booleans()),
+        asked=draw(st.builds(Asked, st.none() | times, st.none() | halves)),
     )
 
 
 def replayed(story: Story, sweeps: set[int]) -> tuple[Verdict, int]:
     """Tell a judge the story in time order; return its one verdict and when it was given."""
-    one = judge(story.good, stream=story.stream)
+    one = judge(story.good, stream=story.stream, asked=story.asked)
     given: list[tuple[Verdict | None, int]] = []
     moments = [ms for ms, _ in story.arrivals]
 

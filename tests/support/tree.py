@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
-IMPORT_ROOTS: Final = ("library", "sidecar")
+IMPORT_ROOTS: Final = ("library", "exporters", "sidecar")
 
 
 @cache

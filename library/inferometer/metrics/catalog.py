@@ -1,14 +1,19 @@
 """The catalogue: every metric there is, by name. The single source of names, labels and buckets.
 
-The declarations stand in `requests`, `verdicts`, `programs` and `recorded`; whoever asks what a
-metric is called, counts or costs asks here. Reference pages, panels and rules are held to it.
+The declarations stand in `requests`, `verdicts`, `ledger`, `programs`, `recorded`, `devices`,
+`dcgm` and `exporter`; whoever asks what a metric is called, counts or costs asks here. Reference
+pages, panels and rules are held to it.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from inferometer.metrics.ladders import COUNT, FIRST, GAP, LENGTH, OVERHEAD, TOKEN
+from inferometer.metrics.dcgm import DCGM
+from inferometer.metrics.devices import DEVICES
+from inferometer.metrics.exporter import EXPORTER
+from inferometer.metrics.ladders import CALL, COUNT, FIRST, GAP, LENGTH, OVERHEAD, TOKEN
+from inferometer.metrics.ledger import LEDGER
 from inferometer.metrics.metric import (
     EXTRA_EDGES_MAX,
     Kind,
@@ -30,6 +35,7 @@ from inferometer.metrics.requests import (
 from inferometer.metrics.verdicts import CLASSES_MAX, VERDICT_PAIRS, VERDICTS
 
 __all__ = [
+    "CALL",
     "CLASSES_MAX",
     "CODES",
     "COUNT",
@@ -54,11 +60,25 @@ __all__ = [
 ]
 
 LADDERS: Final[Mapping[str, Ladder]] = MappingProxyType(
-    {ladder.name: ladder for ladder in (FIRST, TOKEN, LENGTH, GAP, COUNT, OVERHEAD)}
+    {ladder.name: ladder for ladder in (FIRST, TOKEN, LENGTH, GAP, COUNT, OVERHEAD, CALL)}
 )
 """Every ladder by its name."""
 
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
-    {metric.name: metric for metric in (*REQUESTS, *VERDICTS, *SIDECAR, *WEB, *PROCESS, *RECORDED)}
+    {
+        metric.name: metric
+        for metric in (
+            *REQUESTS,
+            *VERDICTS,
+            *LEDGER,
+            *SIDECAR,
+            *DEVICES,
+            *DCGM,
+            *EXPORTER,
+            *WEB,
+            *PROCESS,
+            *RECORDED,
+        )
+    }
 )
 """Every metric by its name, in the order in which a page shows them."""

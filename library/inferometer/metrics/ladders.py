@@ -38,4 +38,7 @@ OVERHEAD: Final = Ladder("OVERHEAD", (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 ))
 """Times that we add, from 50 microseconds."""
+
+CALL: Final = Ladder("CALL", (0.00002, 0.0001, 0.0005, 0.002, 0.01, 0.05, 0.25, 1.0, 5.0))
+"""Calls of a driver; those above 2 ms are made less often, and above 50 ms rarely."""
 # fmt: on

@@ -10,9 +10,9 @@ from typing import Final, Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "histogram"]
 
-Source = Literal["sidecar", "web", "process", "ledger", "rules"]
-"""Who exports a series: the sidecar, the admin port, the operating system, the ledger of error
-budgets, or recording rules in Prometheus."""
+Source = Literal["sidecar", "gpu", "dcgm", "web", "process", "ledger", "rules"]
+"""Who exports a series: the sidecar, the GPU exporter (in its own names, and in DCGM's), the admin
+port, the operating system, the ledger of error budgets, or recording rules in Prometheus."""
 
 Unit = Literal["seconds", "tokens", "bytes", "ratio", ""]
 

@@ -6,7 +6,9 @@ They are declared here, since alerts, panels and the autoscaler read them by the
 from collections.abc import Iterator
 from typing import Final
 
+from inferometer.metrics.dcgm import GPU, UUID
 from inferometer.metrics.metric import Label, Metric, Unit
+from inferometer.metrics.requests import FINISH, MODEL, NO_TOKEN_REASON, OUTCOME, STREAM
 from inferometer.metrics.verdicts import BAD_REASONS, CLASSES_MAX
 
 SLOS_MAX: Final = 500
@@ -20,11 +22,18 @@ _SLO: Final = Label("slo", ("request_header",), SLOS_MAX)
 _KEY: Final = (_NAMESPACE, _SLO)
 _REASON: Final = Label("reason", BAD_REASONS)
 _WINDOW: Final = Label("window", (), 30)
+_CALENDAR: Final = Label("calendar", ("week", "month", "quarter"))
 _SERVICE: Final = Label("service", (), SLOS_MAX)
 _OWNER: Final = Label("owner", (), SLOS_MAX)
 _PAGE: Final = Label("page", ("true", "false"))
 _TICKET: Final = Label("ticket", ("true", "false"))
 _ALERT: Final = Label("alert", (), 100)
+_PART: Final = Label("part", ("", "critical", "warning"), 10)
+_MODEL_KEY: Final = (_NAMESPACE, MODEL)
+_POD: Final = Label("pod", ("",), 500)
+_INSTANCE: Final = Label("instance", (), 500)
+_PEOPLE: Final = (_SERVICE, _OWNER)
+_OF: Final = Label("of", ("ttft", "tpot", "gap"))
 
 
 def _series(name: str, text: str, *, domains: tuple[Label, ...] = _KEY, unit: Unit = "") -> Metric:
@@ -68,6 +77,56 @@ def _burns() -> Iterator[Metric]:
         )
 
 
+def _requests() -> Iterator[Metric]:
+    """Yield what alerts on serving look at: all requests, those of no SLO as well."""
+    for name, text, more in (
+        ("requests", "Finished requests", (STREAM, OUTCOME)),
+        ("no_first_token", "Requests that should have streamed and gave none", (NO_TOKEN_REASON,)),
+        ("finish_reasons", "Ends of generation", (FINISH,)),
+        (
+            "aborts",
+            "Streams that clients closed, before or after their first token",
+            (Label("when", ("before", "after")),),
+        ),
+    ):
+        yield _series(f"{name}:increase5m", f"{text}, in 5 minutes.", domains=(*_MODEL_KEY, *more))
+    yield _series(
+        "slow_requests:increase10m",
+        "Requests in 10 minutes above 2.5 s to the first token, 200 ms a token, or a gap of 1 s. "
+        "Waits that clients gave up are in the first.",
+        domains=(*_MODEL_KEY, _OF),
+    )
+    yield _series(
+        "timed_requests:increase10m",
+        "Requests in 10 minutes of which it is known whether they were slow.",
+        domains=(*_MODEL_KEY, _OF),
+    )
+    yield _series(
+        "replica_mean:seconds",
+        "Mean time of one replica in 10 minutes. Replicas with fewer than 10 requests have none.",
+        domains=(*_MODEL_KEY, _POD, _INSTANCE, _OF),
+        unit="seconds",
+    )
+
+
+def _places() -> Iterator[Metric]:
+    yield _series(
+        "model_server:info",
+        "1 for each model server with a sidecar in the last day, and whose it is by its SLOs.",
+        domains=(_NAMESPACE, _POD, _INSTANCE, *_PEOPLE),
+    )
+    yield _series(
+        "model_server_deployment:info",
+        "1 for each Deployment whose pods had a sidecar in the last day.",
+        domains=(_NAMESPACE, Label("deployment", (), 500), *_PEOPLE),
+    )
+    yield _series(
+        "gpu_host:info",
+        "1 for each GPU, with the name of its machine.",
+        domains=(GPU, UUID, Label("hostname", (), 500)),
+    )
+
+
 RECORDED: Final = (
     _series(
         "slo_info",
@@ -75,7 +134,12 @@ RECORDED: Final = (
         domains=(*_KEY, _SERVICE, _OWNER, _PAGE, _TICKET),
     ),
     _series("slo_objective:ratio", "Share that is promised to be good.", unit="ratio"),
-    _series("slo_window:seconds", "Length of the window of an SLO.", unit="seconds"),
+    _series(
+        "slo_window:seconds",
+        "Length of the window of an SLO; nominal for a calendar's, which its label names.",
+        domains=(*_KEY, _CALENDAR),
+        unit="seconds",
+    ),
     _series("slo_min_bad:count", "Bad requests that an alert needs in its long window."),
     _series(
         "slo_nodata_delay:seconds",
@@ -113,6 +177,8 @@ RECORDED: Final = (
     _series(
         "alert_threshold:value",
         "Threshold of an alert where a user has set one.",
-        domains=(_ALERT,),
+        domains=(_ALERT, _PART),
     ),
+    *_requests(),
+    *_places(),
 )

@@ -84,22 +84,4 @@ VERDICTS: Final = (
         help="1 if limits that were declared since the start are no bucket edges before the next "
         "start. Verdicts already follow them.",
     ),
-    Metric(
-        name="inferometer_slo_budget_remaining_ratio",
-        kind="gauge",
-        help="Share of the error budget that is left in the window, by the ledger. Days without "
-        "samples are not counted as good.",
-        domains=(SLO,),
-        unit="ratio",
-        source="ledger",
-    ),
-    Metric(
-        name="inferometer_slo_ledger_covered_seconds",
-        kind="gauge",
-        help="Part of the window for which the ledger knows counts. Time before the SLO existed "
-        "is not covered.",
-        domains=(SLO,),
-        unit="seconds",
-        source="ledger",
-    ),
 )

@@ -1,0 +1,1 @@
+"""AMD devices through the amdsmi binding."""

@@ -1,0 +1,1 @@
+"""NVIDIA devices through a running DCGM host engine."""

@@ -1,0 +1,124 @@
+"""NVML as a backend: the library opened, its devices listed, its events waited for."""
+
+import ctypes
+import logging
+from collections.abc import Iterator, Sequence
+from ctypes import byref
+from pathlib import Path
+from typing import Final, NoReturn
+
+from inferometer import log
+from inferometer.gpu.backend import BackendError, Calls, DeviceError, Options
+from inferometer.gpu.binding import pci
+from inferometer.gpu.nvml import codes, library, structs
+from inferometer.gpu.nvml.clock import Clock
+from inferometer.gpu.nvml.device import Means, NvmlDevice
+from inferometer.gpu.nvml.events import Events
+from inferometer.gpu.nvml.identity import Asker, identify
+from inferometer.gpu.nvml.library import Library
+from inferometer.gpu.nvml.structs import Handle
+from inferometer.gpu.sample import Event, Identity
+
+PCI_VENDOR: Final = "0x10de"
+PCI_CLASSES: Final = ("0x0302", "0x0300")
+"""3D and VGA controllers."""
+DEVICES_MAX: Final = 128
+
+logger = logging.getLogger(__name__)
+
+
+def open_backend(options: Options) -> "NvmlBackend":
+    """Load and initialise NVML. Raises BackendError."""
+    return NvmlBackend(library.load(options.nvml_library), options)
+
+
+class NvmlBackend:
+    """The NVIDIA driver of this machine."""
+
+    name = "nvml"
+
+    def __init__(
+        self,
+        loaded: Library,
+        options: Options,
+        *,
+        clock: Clock | None = None,
+        pci_devices: Path = pci.DEVICES,
+    ) -> None:
+        """Take over a library; `pci_devices` is sysfs' folder of PCI functions."""
+        self._library = loaded
+        self._means = Means(loaded, options, clock or Clock())
+        self._pci_devices = pci_devices
+        self._handles: dict[str, Handle] = {}
+        self._events = Events(loaded, self._means.clock.now_ns)
+        self.driver_version = _driver_version(loaded)
+
+    def discover(self) -> Sequence[Identity]:
+        """List the devices; one that fails never hides the others. Raises BackendError."""
+        asker = Asker(self._library, lambda _, call: call())
+        found: dict[str, Handle] = {}
+        identities: list[Identity] = []
+        failures: set[int] = set()
+        for index, handle, code in self._listed():
+            identity = None
+            if code == codes.SUCCESS:
+                identity = identify(asker, handle, index=index, driver_version=self.driver_version)
+            if identity is None:
+                failures.add(code)
+                log.once(logger, index, "a device cannot be identified", index=index, code=code)
+                continue
+            found[identity.uuid] = handle
+            identities.append(identity)
+        if failures and not found and failures <= codes.DRIVER_GONE:
+            _fail("no device can be opened", max(failures))
+        self._handles = found  # replaced whole: the event thread reads it
+        return identities
+
+    def _listed(self) -> Iterator[tuple[int, Handle, int]]:
+        """Yield (index, handle, code) of all devices that NVML lists."""
+        count = self._library.function("nvmlDeviceGetCount_v2")
+        by_index = self._library.function("nvmlDeviceGetHandleByIndex_v2")
+        if count is None or by_index is None:
+            _fail("the driver cannot list its devices", codes.FUNCTION_NOT_FOUND)
+        devices = ctypes.c_uint32()
+        code = count(byref(devices))
+        if code != codes.SUCCESS:
+            _fail("devices cannot be listed", code)
+        for index in range(min(devices.value, DEVICES_MAX)):
+            handle = Handle()
+            code = by_index(ctypes.c_uint32(index), byref(handle))
+            yield index, handle, code
+
+    def open_device(self, identity: Identity, calls: Calls) -> NvmlDevice:
+        """Return a device for one sampler thread. Raises DeviceError if it is listed no more."""
+        handle = self._handles.get(identity.uuid)
+        if handle is None:
+            raise DeviceError(codes.LOST, f"{identity.uuid} is not listed")
+        return NvmlDevice(self._means, handle, identity=identity, calls=calls)
+
+    def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
+        """Wait for events on a thread of its own; None where no device has events."""
+        return self._events.wait(self._handles, timeout_s)
+
+    def pci_devices(self) -> int | None:
+        """Return how many NVIDIA GPUs are on the bus; None if it cannot be seen."""
+        return pci.count(PCI_VENDOR, PCI_CLASSES, devices=self._pci_devices)
+
+    def close(self) -> None:
+        """Shut the library down, once no device is in use."""
+        self._events.close()
+        self._library.close()
+
+
+def _driver_version(loaded: Library) -> str:
+    function = loaded.function("nvmlSystemGetDriverVersion")
+    text = ctypes.create_string_buffer(structs.TEXT_BYTES)
+    if function is None or function(text, ctypes.c_uint32(structs.TEXT_BYTES)) != codes.SUCCESS:
+        return ""
+    return text.value.decode("utf-8", "replace")
+
+
+def _fail(what: str, code: int) -> NoReturn:
+    word = codes.word(code)
+    message = f"{what}: {word} ({code})"
+    raise BackendError(word, message, code=code)

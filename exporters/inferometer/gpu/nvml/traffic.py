@@ -1,0 +1,171 @@
+"""Byte counters of PCIe and NVLink: wrapped ones continued, impossible steps refused.
+
+PCIe counts in bytes and may wrap. NVLink counts in KiB for all links at once; with NVLink 5 each
+link counts bytes of its own instead (to be verified on hardware).
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from inferometer.gpu.nvml import codes, speeds
+from inferometer.gpu.nvml.draft import Draft
+from inferometer.gpu.nvml.fields import Extra, FieldReader, FieldReading
+from inferometer.gpu.quantities import Counter, Gauge, Quantity
+from inferometer.gpu.sample import Reason
+
+ALL_LINKS: Final = 0xFFFFFFFF
+LINKS_MAX: Final = 36
+LINK_SPEED: Final = 90  # field: MB/s of a link and direction
+LINK_COUNT: Final = 91
+KIB: Final = 1024
+
+Step = Literal["first", "taken", "implausible"]
+
+
+class ByteCounter:
+    """A counter of a driver, continued over its wraps."""
+
+    def __init__(self, unit_bytes: int = 1) -> None:
+        """Count in units of so many bytes."""
+        self.bytes: int | None = None
+        self.step_bytes = 0
+        self.step_us = 0
+        self._unit_bytes = unit_bytes
+        self._last = 0
+        self._moment_us = 0
+
+    def take(self, value: int, moment_us: int, *, bits: int, limit: float) -> Step:
+        """Take a reading. `limit` is in bytes per second, `bits` the width of the counter.
+
+        A step that no link could carry is left out, and counting goes on from there.
+        """
+        before, self._last = self._last, value
+        step_us, self._moment_us = moment_us - self._moment_us, moment_us
+        if self.bytes is None:
+            self.bytes = value * self._unit_bytes
+            return "first"
+        step = _difference(before, value, bits=bits) * self._unit_bytes
+        if step > limit * speeds.TOLERANCE * max(step_us, 0) / 1e6:
+            return "implausible"
+        self.step_bytes, self.step_us = step, step_us
+        self.bytes += step
+        return "taken"
+
+
+def _difference(before: int, after: int, *, bits: int) -> int:
+    """Return how far a counter went; a 64-bit field may hold a counter of 32 bits."""
+    if after >= before:
+        return after - before
+    return (after - before) % (1 << 32 if before < 1 << 32 else 1 << bits)
+
+
+class _Source(NamedTuple):
+    """Where a direction's bytes are counted; `number` is a field for all links."""
+
+    counter: Counter
+    number: int
+    scope: int
+    unit_bytes: int
+    per_link: int | None = None
+
+
+_PCIE: Final = (
+    _Source(Counter.PCIE_TRANSMIT_BYTES, 197, 0, 1),
+    _Source(Counter.PCIE_RECEIVE_BYTES, 198, 0, 1),
+)
+_NVLINK: Final = (
+    _Source(Counter.NVLINK_TRANSMIT_BYTES, 138, ALL_LINKS, KIB, per_link=202),
+    _Source(Counter.NVLINK_RECEIVE_BYTES, 139, ALL_LINKS, KIB, per_link=204),
+)
+
+
+class _Counted(NamedTuple):
+    """A field's own counter, and the one that it is part of."""
+
+    counter: Counter
+    meter: ByteCounter
+
+
+class Traffic:
+    """The byte counters of a device."""
+
+    def __init__(self) -> None:
+        """Count nothing yet."""
+        self.pcie_limit = speeds.pcie(None, None)
+        self.nvlink_limit = speeds.NVLINK_MAX
+        self._meters: dict[tuple[int, int], ByteCounter] = {}
+        self._of: dict[Counter, list[ByteCounter]] = {}
+        self._steps: dict[Counter, list[Step]] = {}
+
+    def probe(self, reader: FieldReader, draft: Draft) -> Mapping[Quantity, Reason]:
+        """Find the counters and have `reader` read them; returns those there are none of.
+
+        Link speeds of PCIe are taken from `draft`, where they must be by now.
+        """
+        self._of.clear()
+        self.pcie_limit = speeds.pcie(
+            draft.gauges.get(Gauge.PCIE_LINK_GENERATION_MAX),
+            draft.gauges.get(Gauge.PCIE_LINK_WIDTH_MAX),
+        )
+        links = reader.ask(LINK_COUNT).value
+        self.nvlink_limit = speeds.nvlink(links, reader.ask(LINK_SPEED).value)
+        missing: dict[Quantity, Reason] = {}
+        for source in (*_PCIE, *_NVLINK):
+            reason = self._find(source, reader, links=min(int(links or 0), LINKS_MAX))
+            if reason is not None:
+                missing[source.counter] = reason
+        for source in _NVLINK:
+            if source.counter in missing:
+                missing[Gauge.NVLINK_BYTES_PER_SECOND] = missing[source.counter]
+        return missing
+
+    def _find(self, source: _Source, reader: FieldReader, *, links: int) -> Reason | None:
+        """Use the field for all links, else those of single links that work."""
+        reading = reader.ask(source.number, source.scope)
+        if reading.value is not None:
+            self._use(source, reader, field=(source.number, source.scope))
+            return None
+        if source.per_link is not None:
+            single = source._replace(unit_bytes=1)
+            for link in range(links):
+                if reader.ask(source.per_link, link).value is not None:
+                    self._use(single, reader, field=(source.per_link, link))
+        if source.counter in self._of:
+            return None
+        return "no_data" if reading.code == codes.SUCCESS else codes.reason(reading.code)
+
+    def _use(self, source: _Source, reader: FieldReader, *, field: tuple[int, int]) -> None:
+        """Read a field from now on; what it counted so far is kept over a new probing."""
+        meter = self._meters.setdefault(field, ByteCounter(source.unit_bytes))
+        self._of.setdefault(source.counter, []).append(meter)
+        take = functools.partial(self._take, _Counted(source.counter, meter))
+        reader.add(Extra(*field, take))
+
+    def _take(self, counted: _Counted, draft: Draft, reading: FieldReading) -> None:
+        """Take one field's reading; a field that fails is made up for by its next one."""
+        if reading.value is None or reading.value < 0:
+            return
+        counter, meter = counted
+        limit = self.pcie_limit if counter.startswith("pcie") else self.nvlink_limit
+        step = meter.take(int(reading.value), reading.timestamp_us, bits=reading.bits, limit=limit)
+        self._steps.setdefault(counter, []).append(step)
+        if step == "implausible":
+            draft.refusals[counter] += 1
+
+    def finish(self, draft: Draft) -> None:
+        """Put counters and the NVLink rate of this tick into the draft."""
+        steps, self._steps = self._steps, {}
+        for counter, meters in self._of.items():
+            known = [meter.bytes for meter in meters if meter.bytes is not None]
+            if known and "implausible" not in steps.get(counter, ["implausible"]):
+                draft.put(counter, sum(known))
+        if all(_all_taken(steps.get(source.counter, ())) for source in _NVLINK):
+            meters = [meter for source in _NVLINK for meter in self._of[source.counter]]
+            if all(meter.step_us > 0 for meter in meters):
+                rate = sum(meter.step_bytes * 1e6 / meter.step_us for meter in meters)
+                draft.put(Gauge.NVLINK_BYTES_PER_SECOND, rate)
+
+
+def _all_taken(steps: Sequence[Step]) -> bool:
+    return bool(steps) and all(step == "taken" for step in steps)

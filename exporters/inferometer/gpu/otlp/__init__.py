@@ -1,0 +1,1 @@
+"""Pushes devices to an OTLP receiver, in the words of its conventions."""

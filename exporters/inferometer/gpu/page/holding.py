@@ -1,0 +1,246 @@
+"""Whose each device is: labels of owners, and shares of the device that add up to it.
+
+A device that one container holds carries its name. One that several share carries none, and only
+the `share` families tell who used how much: the device's value on each pod would count it twice.
+Fed once per page with what was added to a device's sums since the page before.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import isfinite
+from typing import Final, Literal, NamedTuple
+
+from inferometer.gpu.hpc import Jobs, Place, one
+from inferometer.gpu.page.families import NS_PER_S, PREFIX
+from inferometer.gpu.page.names import Owners as Names
+from inferometer.gpu.page.page import Labels, Page
+from inferometer.gpu.pods.attribution import Attribution
+from inferometer.gpu.pods.cgroups import Cgroups
+from inferometer.gpu.pods.holders import Holder, Snapshot
+from inferometer.gpu.pods.ids import target
+from inferometer.gpu.pods.owners import Owners
+from inferometer.gpu.pods.shares import InstanceUse
+from inferometer.gpu.pods.tick import ShareTotal, Tick
+from inferometer.gpu.quantities import Counter, Gauge, Total
+from inferometer.gpu.sample import DeviceView, Instance, Process, Sample
+
+PROCESSES_MAX: Final = 64
+"""Processes of a device that get series of their own."""
+UNKNOWN_BYTES: Final = 2**64 - 1
+
+Floor = Literal["idle", "holders"]
+
+
+class Method(NamedTuple):
+    """How shares are told. `cgroups` None: processes are strangers, since pids are not ours."""
+
+    cgroups: Cgroups | None = None
+    floor: Floor = "idle"
+
+
+def names_of(holders: tuple[Holder, ...] | None, job: str) -> Names:
+    """Return the labels of whose something is: only one holder is named."""
+    if holders is None or len(holders) != 1:
+        return Names(hpc_job=job)
+    holder = holders[0]
+    return Names(holder.namespace, holder.pod, holder.container, job)
+
+
+def owners_of(
+    view: DeviceView, instances: Sequence[Instance], snapshot: Snapshot | None, jobs: Jobs
+) -> tuple[Names, tuple[tuple[Instance, Names], ...]]:
+    """Return the owners of a device and of each of its instances."""
+    identity = view.identity
+    whole = snapshot.of(target(identity)) if snapshot else None
+    parts = []
+    for instance in instances:
+        held = snapshot.of(target(identity, instance)) if snapshot else None
+        job = one(jobs, Place(identity.index, instance.gpu_instance))
+        parts.append((instance, names_of(held, job)))
+    return names_of(whole, one(jobs, Place(identity.index))), tuple(parts)
+
+
+class _Sums(NamedTuple):
+    """A device's sums at a moment."""
+
+    observed_ns: int
+    busy_ns: int | None
+    energy_uj: int | None
+    instances: dict[str, int]
+
+
+class Shares:
+    """The shares of one device."""
+
+    def __init__(self, method: Method) -> None:
+        """Begin with nothing."""
+        self._attribution = Attribution(processes=method.cgroups is not None, floor=method.floor)
+        self._owners = Owners(method.cgroups) if method.cgroups else None
+        self._before: _Sums | None = None
+        self._energy_uj = 0
+        self._labels: dict[tuple[str, Holder | None], Labels] = {}
+
+    def take(self, view: DeviceView, snapshot: Snapshot, now_ns: int) -> None:
+        """Add what happened since the page before; nothing while the device is not fresh."""
+        sample = view.sample
+        if sample is None:
+            return
+        sums = _sums(view)
+        before, self._before = self._before, sums
+        dt_ns = 0 if before is None else sums.observed_ns - before.observed_ns
+        if before is None or dt_ns <= 0:
+            return
+        whole = target(view.identity)
+        uses = None
+        if self._owners is not None:
+            uses = self._owners.uses(
+                sample.processes, read_ns=None, snapshot=snapshot, target=whole
+            )
+        instances = None
+        if view.identity.mig:
+            instances = _instance_uses(view, sample, snapshot, (before, sums))
+        tick = Tick(
+            dt_ns=dt_ns,
+            busy_ns=_delta(sums.busy_ns, before.busy_ns),
+            energy_mj=self._millijoules(_delta(sums.energy_uj, before.energy_uj)),
+            used_bytes=_whole(sample.gauges.get(Gauge.MEMORY_USED_BYTES)),
+            holders=snapshot.of(whole),
+            processes=uses,
+            instances=instances,
+            slices=sample.instances[0].slices_max if sample.instances else None,
+        )
+        self._attribution.take(tick, now_ns)
+
+    def draw(self, page: Page, own: Labels, view: DeviceView) -> None:
+        """Draw the shares, while the device is fresh."""
+        if view.sample is None:
+            return
+        totals = self._attribution.totals()
+        self._labels = {
+            (total.share, total.holder): self._labels.get((total.share, total.holder))
+            or _labels(view, total)
+            for total in totals
+        }
+        for total in totals:
+            labels = self._labels[total.share, total.holder]
+            for family, amount, divisor in (
+                ("share_seconds_total", total.busy_ns, NS_PER_S),
+                ("share_energy_joules_total", total.energy_mj, 1000),
+                ("share_memory_bytes", total.used_bytes, 1),
+            ):
+                if amount is not None:
+                    name = f"{PREFIX}{family}"
+                    page.put(name, labels.prefix(name), amount / divisor)
+        name = f"{PREFIX}attribution_info"
+        told = f'method="{self._attribution.method}",reason="{self._attribution.reason}"'
+        page.put(name, own.prefix(name, told), 1)
+        name = f"{PREFIX}attribution_error_ratio"
+        page.put(name, own.prefix(name), self._attribution.error_ratio())
+
+    def _millijoules(self, energy_uj: int | None) -> int | None:
+        """Return whole millijoules; what is left over is kept for the next time."""
+        if energy_uj is None:
+            return None
+        whole, self._energy_uj = divmod(self._energy_uj + energy_uj, 1000)
+        return whole
+
+
+class ProcessLoad:
+    """How busy each process of one device was between the last two readings."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._processes: tuple[Process, ...] | None = None
+        self._moment_ns = 0
+        self._ratios: dict[int, float] = {}
+
+    def take(self, sample: Sample) -> None:
+        """Look whether there is a new reading."""
+        if sample.processes is None or sample.processes == self._processes:
+            return
+        before = {} if self._processes is None else {p.pid: p.busy_ns for p in self._processes}
+        span_ns = sample.moment_ns - self._moment_ns
+        self._ratios = {}
+        for process in sample.processes:
+            was = before.get(process.pid)
+            if was is not None and process.busy_ns is not None and span_ns > 0:
+                self._ratios[process.pid] = max(0, process.busy_ns - was) / span_ns
+        self._processes, self._moment_ns = sample.processes, sample.moment_ns
+
+    def draw(self, page: Page, own: Labels, wanted: Iterable[str]) -> None:
+        """Draw the families that are wanted, for the processes with most memory."""
+        memory, busy = f"{PREFIX}process_memory_bytes", f"{PREFIX}process_busy_ratio"
+        largest = sorted(self._processes or (), key=lambda p: -(p.memory_bytes or 0))
+        for process in largest[:PROCESSES_MAX]:
+            label = f'pid="{process.pid}"'
+            known = process.memory_bytes not in (None, UNKNOWN_BYTES)
+            if memory in wanted and known:
+                page.put(memory, own.prefix(memory, label), process.memory_bytes or 0)
+            if busy in wanted and process.pid in self._ratios:
+                page.put(busy, own.prefix(busy, label), self._ratios[process.pid])
+
+
+def draw_jobs(page: Page, view: DeviceView, jobs: Jobs) -> None:
+    """Draw each batch job of a device and of its instances, once."""
+    name = f"{PREFIX}hpc_job_info"
+    found = {
+        job: None
+        for place, ids in jobs.items()
+        if place.device == view.identity.index
+        for job in ids
+    }
+    identity = view.identity
+    for job in found:
+        labels = Labels((("gpu", str(identity.index)), ("UUID", identity.uuid), ("hpc_job", job)))
+        page.put(name, labels.prefix(name), 1)
+
+
+def _sums(view: DeviceView) -> _Sums:
+    energy_uj = view.totals.get(Total.ENERGY_MICROJOULES)
+    counted_mj = view.accumulated.get(Counter.ENERGY_MILLIJOULES)
+    return _Sums(
+        view.totals.get(Total.OBSERVED_NS, 0),
+        view.totals.get(Total.BUSY_NS),
+        energy_uj if counted_mj is None else counted_mj * 1000,
+        {
+            uuid: totals[Total.BUSY_NS]
+            for uuid, totals in view.instance_totals.items()
+            if Total.BUSY_NS in totals
+        },
+    )
+
+
+def _instance_uses(
+    view: DeviceView, sample: Sample, snapshot: Snapshot, sums: tuple[_Sums, _Sums]
+) -> tuple[InstanceUse, ...]:
+    before, now = sums
+    return tuple(
+        InstanceUse(
+            holders=snapshot.of(target(view.identity, instance)),
+            slices=instance.slices,
+            busy_ns=_delta(now.instances.get(instance.uuid), before.instances.get(instance.uuid)),
+            used_bytes=_whole(instance.gauges.get(Gauge.MEMORY_USED_BYTES)),
+        )
+        for instance in sample.instances
+    )
+
+
+def _delta(now: int | None, before: int | None) -> int | None:
+    return None if now is None or before is None else now - before
+
+
+def _whole(value: float | None) -> int | None:
+    return int(value) if value is not None and isfinite(value) else None
+
+
+def _labels(view: DeviceView, total: ShareTotal) -> Labels:
+    holder = total.holder or Holder("", "", "")
+    return Labels(
+        (
+            ("gpu", str(view.identity.index)),
+            ("UUID", view.identity.uuid),
+            ("share", total.share),
+            ("namespace", holder.namespace),
+            ("pod", holder.pod),
+            ("container", holder.container),
+        )
+    )

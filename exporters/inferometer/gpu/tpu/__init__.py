@@ -1,0 +1,1 @@
+"""TPUs through the metrics service of a running libtpu."""

@@ -1,0 +1,342 @@
+"""All that works on a backend in a child, here in a thread."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inferometer.gpu.backend import Backend, Options
+from inferometer.gpu.child.crew import Crew
+from inferometer.gpu.child.kmsg import KernelLog
+from inferometer.gpu.child.outbox import Outbox
+from inferometer.gpu.clock import Clock
+from inferometer.gpu.messages import (
+    Bye,
+    Condition,
+    EventTotals,
+    Failure,
+    Found,
+    Heartbeat,
+    Hello,
+    Message,
+)
+from inferometer.gpu.sample import Sample, Xid
+from inferometer.gpu.supervision.decoding import Decoder
+from support.gpu_child import PACE
+from support.scripted_backend import Script, open_backend, uuid
+from support.sidecar import wait_until
+
+QUICK = replace(PACE, tick_s=0.02, slow_s=0.05, alive_s=0.05)
+
+
+class Run:
+    """A crew in a thread, with what it has sent."""
+
+    def __init__(self, script: Script) -> None:
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        self._decoder = Decoder()
+        self._messages: list[Message] = []
+        self._thread: threading.Thread | None = None
+        self.script = script
+        self.offset_ns = 0
+        self.returned: list[bool] = []
+        self.crew: Crew
+
+    def start(
+        self, load: Callable[[], Backend] | None = None, kernel: KernelLog | None = None
+    ) -> Crew:
+        options = Options(scenario=self.script.path)
+        clock = Clock(lambda: Clock().monotonic_ns() + self.offset_ns)
+        crew = Crew(
+            load or (lambda: open_backend(options)),
+            Outbox(self._writing),
+            QUICK,
+            kernel=kernel,
+            clock=clock,
+        )
+        self.crew = crew
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        return crew
+
+    def _run(self) -> None:
+        self.returned.append(self.crew.run())
+
+    def messages(self) -> list[Message]:
+        with contextlib.suppress(BlockingIOError):
+            self._messages += self._decoder.feed(os.read(self._reading, 1 << 20))
+        return self._messages
+
+    def last(self, kind: type[Message]) -> Message | None:
+        return next((m for m in reversed(self.messages()) if type(m) is kind), None)
+
+    def sampled(self, *indices: int) -> Callable[[], bool]:
+        wanted = {uuid(index) for index in indices}
+        return lambda: wanted <= {m.uuid for m in self.messages() if isinstance(m, Sample)}
+
+    def beat_to_the_end(self) -> None:
+        """Beat as a child's heartbeat does, which wakes the crew, until it has ended."""
+
+        def ended() -> bool:
+            self.crew.beat()
+            return bool(self.returned)
+
+        wait_until(ended, what="its end")
+
+    def end(self) -> None:
+        assert self._thread is not None
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def close(self) -> None:
+        os.close(self._reading)
+        os.close(self._writing)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    run = Run(Script(tmp_path / "script.json", closed=str(tmp_path)))
+    yield run
+    run.script.set(hang=[])
+    run.crew.end()
+    run.end()
+    run.close()
+
+
+def test_devices_are_announced_read_and_closed(run: Run, tmp_path: Path) -> None:
+    run.script.set(pci=2)
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    assert run.messages()[0] == Hello("999.1", (uuid(0), uuid(1)), 2)
+    assert sum(isinstance(m, Found) for m in run.messages()[:4]) >= 1
+    assert set(crew.uuids()) == {uuid(0), uuid(1)}
+    crew.end()
+    run.end()
+    assert run.returned == [True]
+    assert run.last(Bye) == run.messages()[-1]
+    assert {p.name for p in tmp_path.iterdir()} >= {uuid(0), uuid(1), "backend"}
+
+
+def test_a_heartbeat_names_calls_under_way_and_done(run: Run) -> None:
+    run.script.set(hang=[1], no_events=True)
+    crew = run.start()
+    wait_until(run.sampled(0))
+
+    def beat() -> Heartbeat:
+        crew.beat()
+        found = run.last(Heartbeat)
+        assert isinstance(found, Heartbeat)
+        return found
+
+    wait_until(lambda: beat().in_flight.get(uuid(1), ("", 0))[0] == "Sample")
+    wait_until(lambda: beat().calls["Sample"].results["ok"] > 2)
+    assert beat().calls["open"].results == {"ok": 1}
+    assert beat().ticks_missed.keys() == {uuid(0), uuid(1)}
+    assert beat().dropped == 0
+    run.script.set(hang=[])
+    crew.end()
+
+
+def test_a_call_that_is_off_on_one_device_is_said_to_be_off(run: Run) -> None:
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    for sampler, slow_ns in zip(crew._samplers.values(), (60_000_000, 3_000_000), strict=True):
+        call = sampler.meter._call("Sample")
+        for _ in range(7):
+            call.judge(slow_ns, Clock().monotonic_ns())
+    crew.beat()
+    beat = run.last(Heartbeat)
+    assert isinstance(beat, Heartbeat)
+    assert beat.demoted == {"Sample": "off"}
+    crew.end()
+
+
+def test_load_is_told_once_a_minute(run: Run) -> None:
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    assert crew.busy() == {}
+    run.offset_ns = 61 * 10**9
+    assert crew.busy().keys() == {uuid(0), uuid(1)}
+    crew.end()
+
+
+def test_a_backend_that_cannot_be_opened_is_a_failure(run: Run) -> None:
+    run.script.set(fail_to_open={"reason": "library_not_found", "code": 12})
+    run.start()
+    run.end()
+    assert run.returned == [False]
+    assert run.messages() == [Failure("library_not_found", "scripted", 12)]
+
+
+def test_so_is_one_that_raises_anything_else(run: Run) -> None:
+    def fail() -> Backend:
+        raise KeyError
+
+    run.start(fail)
+    run.end()
+    assert run.messages() == [Failure("backend", "KeyError: ", None)]
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"), [((999, 18), 18), ((9, 1), 9), ((None, None), None)]
+)
+def test_when_the_driver_is_gone_on_all_devices_the_crew_ends(
+    run: Run, codes: tuple[int | None, int | None], expected: int | None
+) -> None:
+    run.start()
+    wait_until(run.sampled(0, 1))
+    fail = {
+        str(index): {"state": "lost", "code": code, "driver": True}
+        for index, code in enumerate(codes)
+    }
+    run.script.set(fail=fail)
+    run.beat_to_the_end()
+    assert run.last(Failure) == Failure("driver", "no device can be called any more", expected)
+
+
+def test_on_one_device_alone_it_goes_on(run: Run) -> None:
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    run.script.set(fail={"0": {"state": "lost", "code": 999, "driver": True}})
+    wait_until(lambda: Condition(uuid(0), "lost", 999, backend_lost=True) in run.messages())
+    crew.beat()
+    run.script.set(fail={})
+    crew.end()
+    run.end()
+    assert run.returned == [True]
+
+
+def test_a_device_that_is_lost_itself_does_not_vouch_for_the_driver(run: Run) -> None:
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    run.script.set(fail={"0": {"state": "lost", "code": 15}})
+    wait_until(lambda: Condition(uuid(0), "lost", 15, backend_lost=False) in run.messages())
+    crew.beat()
+    gone = {"state": "lost", "code": 9, "driver": True}
+    run.script.set(fail={"0": {"state": "lost", "code": 15}, "1": gone})
+    run.beat_to_the_end()
+    assert run.returned == [False]
+
+
+@pytest.mark.req("GX-05")
+def test_devices_are_looked_for_again(run: Run) -> None:
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    run.script.set(devices=3)
+    wait_until(run.sampled(2))
+    run.script.set(devices=1)
+    wait_until(lambda: run.last(Hello) == Hello("999.1", (uuid(0),), None))
+    wait_until(lambda: Condition(uuid(2), "lost", None, backend_lost=False) in run.messages())
+    crew.end()
+
+
+def test_while_one_is_not_well_only_when_the_kernel_lists_others(run: Run) -> None:
+    run.script.set(pci=2, fail={"1": {"state": "lost", "code": 15}})
+    crew = run.start()
+    wait_until(run.sampled(0))
+    wait_until(lambda: Condition(uuid(1), "lost", 15, backend_lost=False) in run.messages())
+    run.script.set(devices=3)
+    asked = crew._meter.stats()["discover"].results["ok"]
+    before = crew._meter.stats()["pci_devices"].results["ok"]
+    wait_until(lambda: crew._meter.stats()["pci_devices"].results["ok"] > before + 2)
+    assert crew._meter.stats()["discover"].results["ok"] == asked
+    run.script.set(pci=3)
+    wait_until(run.sampled(2))
+    run.script.set(fail={})
+    crew.end()
+
+
+def test_devices_that_cannot_be_listed_any_more_end_nothing(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    run.script.set(fail_discover="unknown")
+    wait_until(lambda: crew._meter.stats()["discover"].results.get("BackendError", 0) > 2)
+    assert sum(r.message == "devices cannot be listed" for r in caplog.records) <= 1
+    run.script.set(fail_discover=None)
+    crew.end()
+    run.end()
+    assert run.returned == [True]
+
+
+def test_unless_there_are_none(run: Run) -> None:
+    run.script.set(devices=0)
+    run.start()
+    wait_until(lambda: run.last(Hello) is not None)
+    run.script.set(fail_discover="unknown")
+    run.end()
+    assert run.last(Failure) == Failure("unknown", "scripted", None)
+
+
+def test_a_device_that_cannot_be_opened_is_tried_again(run: Run) -> None:
+    run.script.set(fail_open=[0])
+    crew = run.start()
+    wait_until(run.sampled(1))
+    assert Condition(uuid(0), "lost", 15, backend_lost=False) in run.messages()
+    run.script.set(fail_open=[])
+    wait_until(run.sampled(0))
+    crew.end()
+
+
+def test_events_reach_the_server_and_the_device(run: Run) -> None:
+    run.script.set(events=[(1, "xid", 79)], fail={"1": {"state": "lost", "code": 15}})
+    crew = run.start()
+    wait_until(lambda: isinstance(run.last(EventTotals), EventTotals))
+
+    def seen() -> bool:
+        totals = [m for m in run.messages() if isinstance(m, EventTotals) and m.xids]
+        return bool(totals) and isinstance(totals[0].xids[79], Xid)
+
+    wait_until(seen)
+    crew.report_lost("nobody")
+    crew.end()
+
+
+def test_the_kernels_log_is_read_before_anybody_listens(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "kmsg"
+    path.write_bytes(b"3,41,5000000,-;NVRM: Xid (PCI:0000:18:00): 48, pid=1\n")
+    run.script.set(devices=1, pci_bus_id="00000000:18:00.0")
+    crew = run.start(kernel=KernelLog(path))
+    wait_until(lambda: any(isinstance(m, EventTotals) and 48 in m.xids for m in run.messages()))
+    crew.beat()
+    beat = run.last(Heartbeat)
+    assert isinstance(beat, Heartbeat)
+    assert beat.kernel_sequence == 41
+    crew.end()
+
+
+def test_a_library_that_cannot_be_closed_ends_all_the_same(run: Run) -> None:
+    run.script.set(fail_close="unknown")
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    crew.end()
+    run.end()
+    assert run.returned == [True]
+
+
+def test_a_backend_whose_driver_is_unbound_ends_the_crew(run: Run) -> None:
+    run.start()
+    wait_until(run.sampled(0, 1))
+    run.script.set(fail_events="driver_unbind")
+    run.end()
+    assert run.last(Failure) == Failure("driver_unbind", "scripted", None)
+
+
+def test_with_a_call_that_hangs_the_library_is_left_open(run: Run, tmp_path: Path) -> None:
+    run.script.set(hang=[1])
+    crew = run.start()
+    wait_until(run.sampled(0))
+    wait_until(lambda: crew._samplers[uuid(1)].meter.in_flight is not None, what="the hang")
+    crew.end()
+    run.end()
+    names = {p.name for p in tmp_path.iterdir()}
+    assert uuid(0) in names
+    assert "backend" not in names
+    run.script.set(hang=[])
+    wait_until((tmp_path / uuid(1)).exists, what="the thread's end")

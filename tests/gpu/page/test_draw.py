@@ -1,0 +1,119 @@
+from dataclasses import replace
+
+from inferometer.gpu.fake.scenario import Scenario
+from inferometer.gpu.page.draw import draw_devices, draw_status, draw_values, unsupported
+from inferometer.gpu.page.fields import default, read
+from inferometer.gpu.page.names import Fixed, Owners
+from inferometer.gpu.page.page import Dropped, Head, Page, catalogued
+from inferometer.gpu.page.plan import Look, Subject, make
+from inferometer.gpu.quantities import Gauge
+from inferometer.gpu.sample import DeviceView, Xid
+from inferometer.metrics.catalog import METRICS
+from support.gpu_views import Machine
+from support.samples import Samples
+
+LOOK = Look(default(), "classic", Fixed("n"))
+HEADS = {name: catalogued(name) for name in METRICS}
+G = "inferometer_gpu_"
+
+
+def device(**changes: object) -> DeviceView:
+    machine = Machine(Scenario(devices=1))
+    machine.age_s = 10.0
+    return replace(machine.views()[0], **changes)  # type: ignore[arg-type]
+
+
+def drawn(view: DeviceView, look: Look = LOOK) -> Samples:
+    plan = make(Subject(view.identity, Owners()), look, look.families)
+    page = Page(Dropped())
+    draw_status(page, view, plan, look)
+    draw_values(page, view, plan, look)
+    heads: dict[str, Head] = dict(HEADS)
+    return Samples(page.text(heads, {}).decode())
+
+
+def with_gauge(gauge: Gauge, value: float | None) -> DeviceView:
+    view = device()
+    assert view.sample is not None
+    gauges = {name: known for name, known in view.sample.gauges.items() if name is not gauge}
+    gauges |= {} if value is None else {gauge: value}
+    return replace(view, sample=replace(view.sample, gauges=gauges))
+
+
+def test_bits_of_the_mask_are_reasons() -> None:
+    page = drawn(with_gauge(Gauge.CLOCKS_EVENT_REASONS, 4 + 128))
+    active = {labels["reason"] for labels, value in page.find(f"{G}throttle_active") if value == 1}
+    assert active == {"sw_power_cap", "hw_power_brake"}
+    assert len(page.find(f"{G}throttle_active")) == 9
+
+
+def test_numbers_of_states_become_words() -> None:
+    page = drawn(with_gauge(Gauge.FABRIC_STATE, 2))
+    assert page.value(f"{G}fabric_state", state="in_progress") == 1
+    assert page.total(f"{G}fabric_state") == 1
+    page = drawn(device(recovery_action=4))
+    assert page.value(f"{G}recovery_action", action="drain_and_reset") == 1
+    assert page.total(f"{G}recovery_action") == 1
+
+
+def test_what_is_not_known_is_absent() -> None:
+    page = drawn(with_gauge(Gauge.CLOCKS_EVENT_REASONS, None))
+    assert page.find(f"{G}throttle_active") == []
+    page = drawn(with_gauge(Gauge.FABRIC_STATE, None))
+    assert page.find(f"{G}fabric_state") == []
+    page = drawn(
+        device(
+            recovery_action=None,
+            power_peak_watts=None,
+            busy_peak_ratio=None,
+            last_sample_s=None,
+            xid_last=None,
+        )
+    )
+    for name in (
+        "recovery_action",
+        "power_peak_watts",
+        "busy_peak_ratio",
+        "last_sample_timestamp_seconds",
+    ):
+        assert page.find(f"{G}{name}") == []
+    assert page.find("DCGM_FI_DEV_XID_ERRORS") == []
+
+
+def test_the_share_of_memory_in_use_needs_all_of_it() -> None:
+    fields = read(b"DCGM_FI_DEV_FB_USED_PERCENT, gauge, x\n", "f.csv")
+    look = replace(LOOK, fields=fields)
+    assert drawn(device(), look).total("DCGM_FI_DEV_FB_USED_PERCENT") > 0
+    page = drawn(with_gauge(Gauge.MEMORY_TOTAL_BYTES, None), look)
+    assert page.find("DCGM_FI_DEV_FB_USED_PERCENT") == []
+
+
+def test_codes_beyond_the_bound_are_other_and_events_are_counted() -> None:
+    page = drawn(
+        device(xids={None: Xid(3, 5.0), 79: Xid(1, 6.0)}, events={"ecc_dbe": 2}, xid_last=79)
+    )
+    assert page.value(f"{G}xid_errors_total", xid="other") == 3
+    assert page.value(f"{G}xid_last_seen_timestamp_seconds", xid="79") == 6
+    assert page.value(f"{G}events_total", event="ecc_dbe") == 2
+
+
+def test_a_family_is_unsupported_once_nothing_of_it_can_be_had() -> None:
+    names = {"DCGM_FI_DEV_FAN_SPEED": "DCGM_FI_DEV_FAN_SPEED"}
+    view = device(unsupported={"fan_percent": "not_supported"})
+    assert unsupported(view, LOOK, names) == {"DCGM_FI_DEV_FAN_SPEED": "not_supported"}
+    in_part = device(unsupported={"memory_reserved_bytes": "version_mismatch"})
+    assert f"{G}memory_bytes" not in unsupported(in_part, LOOK, {})
+    assert unsupported(device(unsupported={}), LOOK, names) == {}
+
+
+def test_a_field_that_nobody_knows_is_unsupported_by_the_backend() -> None:
+    look = replace(LOOK, fields=replace(default(), unknown=("DCGM_FI_DEV_BRAND",)))
+    assert unsupported(device(unsupported={}), look, {}) == {"DCGM_FI_DEV_BRAND": "backend"}
+
+
+def test_devices_are_counted_by_who_says_so() -> None:
+    page = Page(Dropped())
+    draw_devices(page, {"pci": None, "driver": 8, "up": 7})
+    read_back = Samples(page.text(HEADS, {}).decode())
+    assert read_back.value(f"{G}devices", source="up") == 7
+    assert read_back.find(f"{G}devices", source="pci") == []

@@ -1,0 +1,215 @@
+from dataclasses import replace
+
+import pytest
+
+from inferometer.gpu.hpc import Place
+from inferometer.gpu.page.holding import (
+    PROCESSES_MAX,
+    UNKNOWN_BYTES,
+    Method,
+    ProcessLoad,
+    Shares,
+    draw_jobs,
+    names_of,
+    owners_of,
+)
+from inferometer.gpu.page.names import Owners, own_labels
+from inferometer.gpu.page.page import Dropped, Page, catalogued
+from inferometer.gpu.pods.holders import DeviceKey, Holder, Snapshot
+from inferometer.gpu.quantities import Counter, Gauge, Total
+from inferometer.gpu.sample import DeviceView, Identity, Instance, Process, Sample
+from inferometer.metrics.devices import DEVICES
+from support.samples import Samples
+
+HEADS = {metric.name: catalogued(metric.name) for metric in DEVICES}
+UUID = "GPU-fa4e0000-0000-4000-8000-000000000000"
+MIG = "MIG-fa4e0000-0000-4000-8000-000000000001"
+WHO = Identity(uuid=UUID, index=0, vendor="nvidia", model="H100", minor=0)
+A, B = Holder("ns", "a", "main"), Holder("ns", "b", "main")
+G = "inferometer_gpu_"
+S = 1_000_000_000
+
+
+def snapshot(*holders: Holder, mig: tuple[Holder, ...] = ()) -> Snapshot:
+    keys = {DeviceKey(uuid=UUID): holders, DeviceKey(uuid=MIG): mig}
+    return Snapshot(holders=keys, taken_s=0.0, attributed=True)
+
+
+def view(
+    seconds: int,
+    *,
+    busy_s: float | None = None,
+    energy: dict[Counter, int] | None = None,
+    summed_uj: int | None = None,
+    **changes: object,
+) -> DeviceView:
+    totals = {Total.OBSERVED_NS: seconds * S}
+    if busy_s is not None:
+        totals[Total.BUSY_NS] = int(busy_s * S)
+    if summed_uj is not None:
+        totals[Total.ENERGY_MICROJOULES] = summed_uj
+    sample = Sample(
+        uuid=UUID,
+        moment_ns=seconds * S,
+        time_s=0.0,
+        gauges={Gauge.MEMORY_USED_BYTES: 100.0},
+        counters={},
+        totals=totals,
+    )
+    one = DeviceView(
+        identity=WHO,
+        backend="fake",
+        state="ok",
+        sample=sample,
+        totals=totals,
+        accumulated=energy or {},
+    )
+    return replace(one, **changes)  # type: ignore[arg-type]
+
+
+def drawn(shares: Shares, last: DeviceView) -> Samples:
+    page = Page(Dropped())
+    shares.draw(page, own_labels(WHO), last)
+    return Samples(page.text(HEADS, {}).decode())
+
+
+def test_only_a_single_holder_is_named() -> None:
+    assert names_of((A,), "7") == Owners("ns", "a", "main", "7")
+    assert names_of((A, B), "7") == names_of((), "7") == names_of(None, "7") == Owners(hpc_job="7")
+
+
+def test_a_device_and_its_instances_have_owners_of_their_own() -> None:
+    part = Instance(
+        gpu_instance=2, compute_instance=0, uuid=MIG, profile="1g", slices=1, slices_max=7
+    )
+    jobs = {Place(0, 2): ("5",)}
+    whole, parts = owners_of(view(0), [part], snapshot(mig=(B,)), jobs)
+    assert whole == Owners()
+    assert parts == ((part, Owners("ns", "b", "main", "5")),)
+    assert owners_of(view(0), [part], None, {})[1] == ((part, Owners()),)
+
+
+def test_the_holder_of_a_whole_device_has_all_its_work() -> None:
+    shares = Shares(Method())
+    for seconds in range(11):
+        last = view(
+            seconds, busy_s=seconds / 2, energy={Counter.ENERGY_MILLIJOULES: 100_000 * seconds}
+        )
+        shares.take(last, snapshot(A), seconds * S)
+    page = drawn(shares, last)
+    assert page.value(f"{G}share_seconds_total", share="pod", pod="a") == 5
+    assert page.value(f"{G}share_seconds_total", share="idle") == 5
+    assert page.total(f"{G}share_energy_joules_total") == 1000
+    assert page.total(f"{G}attribution_info", method="exclusive") == 1
+
+
+def test_energy_that_we_sum_ourselves_is_shared_to_the_millijoule() -> None:
+    shares = Shares(Method())
+    for seconds in range(5):
+        last = view(seconds, busy_s=float(seconds), summed_uj=1500 * seconds)
+        shares.take(last, snapshot(A), seconds * S)
+    assert drawn(shares, last).total(f"{G}share_energy_joules_total") == 0.006
+
+
+def test_without_a_map_nobody_is_named_and_it_says_why() -> None:
+    shares = Shares(Method())
+    for seconds in range(3):
+        last = view(seconds, busy_s=float(seconds))
+        shares.take(last, Snapshot(), seconds * S)
+    page = drawn(shares, last)
+    assert page.labels(f"{G}share_seconds_total", "pod") == set()
+    assert page.total(f"{G}attribution_info", method="none", reason="no_map") == 1
+
+
+def test_a_device_that_is_not_fresh_adds_and_shows_nothing() -> None:
+    shares = Shares(Method())
+    stale = view(1, sample=None, state="stalled")
+    shares.take(stale, snapshot(A), S)
+    assert len(drawn(shares, stale)) == 0
+
+
+def test_time_that_does_not_pass_is_not_shared() -> None:
+    shares = Shares(Method())
+    for _ in range(3):
+        shares.take(view(5, busy_s=2.0), snapshot(A), 5 * S)
+    assert drawn(shares, view(5)).find(f"{G}share_seconds_total") == []
+
+
+def test_instances_share_a_device_by_their_slices() -> None:
+    mig = replace(WHO, mig=True)
+    shares = Shares(Method())
+    for seconds in range(4):
+        part = Instance(
+            gpu_instance=2,
+            compute_instance=0,
+            uuid=MIG,
+            profile="1g",
+            slices=1,
+            slices_max=7,
+            gauges={Gauge.MEMORY_USED_BYTES: 40.0},
+        )
+        one = view(seconds, busy_s=float(seconds), identity=mig)
+        assert one.sample is not None
+        last = replace(
+            one,
+            sample=replace(one.sample, instances=(part,)),
+            instance_totals={MIG: {Total.BUSY_NS: seconds * S}},
+        )
+        shares.take(last, snapshot(mig=(B,)), seconds * S)
+    page = drawn(shares, last)
+    assert page.total(f"{G}attribution_info", method="mig") == 1
+    assert page.value(f"{G}share_memory_bytes", share="pod", pod="b") == 40
+
+
+def test_processes_are_shown_by_what_they_did_between_two_readings() -> None:
+    load = ProcessLoad()
+    wanted = {f"{G}process_memory_bytes", f"{G}process_busy_ratio"}
+
+    def look(seconds: int, *processes: Process) -> Samples:
+        one = view(seconds).sample
+        assert one is not None
+        load.take(replace(one, processes=processes))
+        page = Page(Dropped())
+        load.draw(page, own_labels(WHO), wanted)
+        return Samples(page.text(HEADS, {}).decode())
+
+    first = look(0, Process(7, 10, 0), Process(8, UNKNOWN_BYTES, None))
+    assert first.value(f"{G}process_memory_bytes", pid="7") == 10
+    assert first.find(f"{G}process_memory_bytes", pid="8") == []
+    assert first.find(f"{G}process_busy_ratio") == []
+    second = look(4, Process(7, 20, S), Process(9, None, 5))
+    assert second.value(f"{G}process_busy_ratio", pid="7") == 0.25
+    assert second.labels(f"{G}process_busy_ratio", "pid") == {"7"}
+    again = look(5, Process(7, 20, S), Process(9, None, 5))
+    assert again.value(f"{G}process_busy_ratio", pid="7") == 0.25
+
+
+def test_only_so_many_processes_have_series() -> None:
+    load = ProcessLoad()
+    sample = view(0).sample
+    assert sample is not None
+    load.take(replace(sample, processes=tuple(Process(n, n, None) for n in range(1, 200))))
+    page = Page(Dropped())
+    load.draw(page, own_labels(WHO), {f"{G}process_memory_bytes"})
+    found = Samples(page.text(HEADS, {}).decode()).find(f"{G}process_memory_bytes")
+    assert len(found) == PROCESSES_MAX
+    assert min(value for _, value in found) == 200 - PROCESSES_MAX
+
+
+def test_a_sample_without_processes_changes_nothing() -> None:
+    load = ProcessLoad()
+    sample = view(0).sample
+    assert sample is not None
+    load.take(sample)
+    page = Page(Dropped())
+    load.draw(page, own_labels(WHO), {f"{G}process_memory_bytes"})
+    assert page.text(HEADS, {}) == b""
+
+
+@pytest.mark.parametrize("device", [0, 1])
+def test_each_job_of_a_device_is_told_once(device: int) -> None:
+    page = Page(Dropped())
+    jobs = {Place(device): ("1", "2"), Place(device, 3): ("2",)}
+    draw_jobs(page, view(0), jobs)
+    found = Samples(page.text(HEADS, {}).decode()).labels(f"{G}hpc_job_info", "hpc_job")
+    assert found == ({"1", "2"} if device == 0 else set())

@@ -1,0 +1,59 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from inferometer.errors import SettingsError, UserError
+from inferometer.gpu.settings import Settings
+from inferometer.gpu.start import check, hostname, make_look, run
+from inferometer.settings import Address
+
+
+@pytest.mark.parametrize(
+    ("wrong", "flag"),
+    [
+        (Settings(listen=Address(path=Path("/x"))), "--listen"),
+        (Settings(podmap=Path("a"), kubelet_socket=Path("b")), "--podmap"),
+        (Settings(scenario=Path("x")), "--scenario"),
+        (Settings(dcgm_bindings=Path("x")), "--dcgm-bindings"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(wrong: Settings, flag: str) -> None:
+    with pytest.raises(SettingsError, match=flag):
+        check(wrong)
+
+
+def test_a_scenario_is_read_before_anything_is_started(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("devices: 0\n")
+    with pytest.raises(UserError, match="devices must be"):
+        check(Settings(backend=("fake",), scenario=path))
+    path.write_text("devices: 2\n")
+    check(Settings(backend=("fake",), scenario=path))
+
+
+def test_the_node_is_never_called_after_a_pod() -> None:
+    assert hostname(Settings(hostname="given"), {"NODE_NAME": "node"}) == "given"
+    assert hostname(Settings(), {"NODE_NAME": "node"}) == "node"
+    assert hostname(Settings(), {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}) == ""
+    assert hostname(Settings(), {}) == socket.gethostname()
+
+
+def test_what_is_shown_follows_settings_and_file(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("DCGM_FI_DEV_GPU_TEMP, gauge, x\nDCGM_FI_DRIVER_VERSION, label, y\n")
+    look = make_look(Settings(fields=path, hostname="n", dcgm_names="both", serial=True), {})
+    assert [one.name for one in look.families] == [
+        "DCGM_FI_DEV_GPU_TEMP",
+        "DCGM_FI_DEV_GPU_TEMP_CELSIUS",
+    ]
+    assert look.fixed == ("n", (("DCGM_FI_DRIVER_VERSION", "driver_version"),))
+    assert look.serial
+
+
+def test_a_wrong_list_of_fields_starts_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("one\ntwo, gauge, x\n")
+    with pytest.raises(SettingsError) as caught:
+        run(["--backend", "fake", "--fields", str(path)])
+    assert len(caught.value.problems) == 2
