@@ -43,7 +43,7 @@ generate: setup  ## Write the reference pages and the shipped rules anew
 lock: setup  ## Resolve requirements.lock and tests/fuzz/requirements.lock anew
 	@.ci/lock $(BIN)
 
-e2e: setup  ## Run the tests that need Prometheus 3, sloth, pint or llm-d-inference-sim (needs Go 1.26)
+e2e: setup  ## Run the tests that need servers and tools built from Go modules (needs Go 1.26)
 	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest -m e2e
 
 bench: setup  ## Measure what the sidecar costs, next to other proxies; writes benchmarks/RESULTS.md

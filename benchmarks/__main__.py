@@ -12,10 +12,12 @@ from benchmarks import (
     calls,
     exposition,
     gate,
+    gpu,
     machine,
     plain,
     report,
     scrape,
+    slo_render,
     start,
     streams,
     thousand,
@@ -37,6 +39,8 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Section]]] = {
     "accuracy": accuracy.measure,
     "exposition": exposition.measure,
     "start": start.measure,
+    "slo": slo_render.measure,
+    "gpu": gpu.measure,
 }
 PEERS = tuple(name for name in RECIPES if name not in {"nginx", "ours"})
 

@@ -272,6 +272,8 @@ def test_the_bound_on_one_name_holds_for_all_metrics_of_one_kind_of_request() ->
     for name, metric in METRICS.items():
         if "model" not in metric.labels or not metric.counts_in_series_max:
             continue
+        if metric.source == "rules":  # no program of ours exports it
+            continue
         values = ["m" if d.name == "model" else d.values[0] for d in metric.domains]
         if metric.kind == "histogram":
             registry.histogram(name, *values)

@@ -20,7 +20,7 @@ from inferometer.slo.document import (
     InterToken,
     Window,
 )
-from inferometer.slo.spec import SLOS_MAX, edges, load, unsupported
+from inferometer.slo.spec import SLOS_MAX, edges, examine, load, unsupported
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "slo"
 BAD = sorted(path.with_suffix(".yaml") for path in FIXTURES.glob("*.expected"))
@@ -193,14 +193,8 @@ def test_windows_may_be_calendar_units_and_fluidity_may_start_with_a_time(
 # What a sidecar cannot judge.
 
 
-def test_what_the_sidecar_does_not_judge_yet_is_refused_with_its_place() -> None:
-    problems = unsupported(load([FIXTURES / "whole.yaml"]))
-    assert [(p.place.line, p.code, p.message) for p in problems] == [
-        (16, "E13", "the sidecar does not judge fluidity yet"),
-        (19, "E13", "the sidecar does not judge deadlines from headers yet"),
-        (20, "E13", "the sidecar does not judge weight: token yet"),
-        (21, "E13", "the sidecar does not judge weight: slice yet"),
-    ]
+def test_everything_that_a_document_can_say_is_judged() -> None:
+    assert unsupported(load([FIXTURES / "whole.yaml"])) == []
 
 
 def test_foreign_metrics_and_calendar_windows_do_not_keep_a_sidecar_from_judging(
@@ -274,6 +268,30 @@ def test_texts_have_a_greatest_length(write: Write) -> None:
     assert "service must be at most 200 characters long" in problem
 
 
+def test_for_each_makes_20_classes_and_no_more(write: Write) -> None:
+    one = "name: a, objective: 99, good: {e2e: 1s}, for_each: {tenant: [%s]}"
+    tenants = [f"t{n}" for n in range(21)]
+    assert len(load([write(chat(one % ", ".join(tenants[:20])))])[0].classes) == 20
+    (problem,) = told(write(chat(one % ", ".join(tenants))))
+    assert "tenant must be a list of 1 to 20 values" in problem
+
+
+def test_a_file_has_a_mebibyte_and_no_more(write: Write) -> None:
+    text = chat("name: a, objective: 99, good: {e2e: 1s}")
+    full = text + "#" * ((1 << 20) - len(text))
+    assert len(load([write(full)])) == 1
+    (problem,) = told(write(full + "#"))
+    assert problem.startswith("E05")
+    assert "longer than 1048576 bytes" in problem
+
+
+def test_ids_that_are_equal_after_sanitising_are_told(write: Write) -> None:
+    one = "name: a, objective: 99, good: {e2e: 1s}, for_each: {tenant: [x_y, x.y]}"
+    (problem,) = told(write(chat(one)))
+    assert problem.startswith("E04")
+    assert "SLO id 'chat-a-x-y' is taken" in problem
+
+
 # Bucket edges.
 
 
@@ -322,7 +340,7 @@ def test_a_ladder_takes_eight_further_edges_and_the_ninth_is_refused_at_its_plac
 def test_a_document_without_limits_needs_no_edges(write: Write) -> None:
     documents: tuple[Document, ...] = load([write(with_limits("errors: [timeout]"))])
     assert edges(documents) == {}
-    fluid = "fluidity: {first: ttft, each: 33ms, min: 0.9}"
+    fluid = "fluidity: {first: 77ms, each: 33ms, min: 0.9}"
     assert edges(load([write(with_limits(fluid))])) == {}
 
 
@@ -367,3 +385,11 @@ def test_any_class_is_read_or_refused(
     except SpecError as error:
         codes = {problem.code for problem in error.problems}
     assert codes <= {"E01", "E02", "E03", "E04", "E05", "E06"}
+
+
+def test_files_without_a_problem_are_read_although_others_have_some(write: Write) -> None:
+    good, bad = write(chat("name: a, objective: 99, good: {e2e: 1s}")), write("x: 1\n")
+    found = examine([bad, good])
+    assert [document.place.source for document in found.documents] == [str(good)]
+    assert {problem.place.source for problem in found.problems} == {str(bad)}
+    assert examine([good]).problems == ()

@@ -339,7 +339,7 @@ def test_every_verdict_has_its_series() -> None:
 # The same answers as a slow reference that replays the moments.
 
 
-@settings(max_examples=150)
+@settings(max_examples=400)
 @given(stories(), st.sets(st.integers(0, 80), max_size=8))
 def test_the_verdict_is_that_of_the_reference_whenever_one_sweeps(
     story: Story, sweeps: set[int]

@@ -102,6 +102,7 @@ class Machine:
             totals=fast.totals,
             instances=fast.instances or (),
             processes=process.processes,
+            processes_ns=int(self.age_s * 1e9),
             unsupported=unsupported,
         )
         first = self._first[identity.uuid]

@@ -1,5 +1,6 @@
 """A measuring plane that is fed marks with made-up moments."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,7 +54,12 @@ def chunk(text: str, *, finish: str = "null") -> bytes:
     return f'data: {{"choices":[{choice}]}}\n\n'.encode()
 
 
-USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+def usage(completion: int, prompt: int = 7) -> bytes:
+    told = f'{{"prompt_tokens":{prompt},"completion_tokens":{completion}}}'
+    return f'data: {{"choices":[],"usage":{told}}}\n\n'.encode()
+
+
+USAGE = usage(3)
 DONE = b"data: [DONE]\n\n"
 
 
@@ -73,10 +79,17 @@ class Plane:
         path.write_text(text)
         self.observer.desk.bench.replace(spec.load([path]))
 
-    def begin(self, *, ask: bytes = ASK, target: bytes = b"/v1/chat/completions") -> Tapped:
+    def begin(
+        self,
+        *,
+        ask: bytes = ASK,
+        target: bytes = b"/v1/chat/completions",
+        more: Iterable[tuple[bytes, bytes]] = (),
+    ) -> Tapped:
+        """Begin a request; `more` are fields of its head."""
         tapped = self.ring.admit()
         assert tapped is not None
-        fields = Fields.of([*JSON, (b"traceparent", TRACE)])
+        fields = Fields.of([*JSON, (b"traceparent", TRACE), *more])
         self.ring.mark(tapped, 0, Started(1.5, b"POST", target, fields))
         self.ring.offer(tapped, 0, RequestBody(ask), len(ask))
         self.ring.mark(tapped, 2 * MS, RequestEnd(len(ask)))
@@ -98,6 +111,6 @@ class Plane:
         page = b"".join(exposition.write(self.registry, openmetrics=False))
         return Samples(page.decode())
 
-    def verdicts(self, slo: str) -> dict[tuple[str, str], float]:
-        found = self.samples().find("inferometer_slo_requests_total", slo=slo)
+    def verdicts(self, slo: str, *, of: str = "requests") -> dict[tuple[str, str], float]:
+        found = self.samples().find(f"inferometer_slo_{of}_total", slo=slo)
         return {(one["verdict"], one["reason"]): n for one, n in found if n}

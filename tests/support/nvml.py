@@ -44,7 +44,7 @@ class Rig:
                 now_ns=lambda: (fake.scenario.now_us - rig.ahead_us) * 1000,
                 sleep=lambda wait_s: fake.step(round(wait_s * SECOND_US)),
             )
-            backend = NvmlBackend(library.load(), options or Options(), clock=clock)
+            backend = NvmlBackend(library.load(), options or Options(processes=True), clock=clock)
             meter = Meter(clock_ns=lambda: 0)
             device = backend.open_device(backend.discover()[0], meter)
             rig = cls(fake, backend, device, meter)

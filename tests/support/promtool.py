@@ -30,7 +30,10 @@ def tool(version: str, name: str) -> Path:
     return Path(found)
 
 
-VERSIONS: Final = ("2", pytest.param("3", marks=pytest.mark.e2e))
+VERSIONS: Final = (
+    pytest.param("2", marks=pytest.mark.oracle),
+    pytest.param("3", marks=pytest.mark.e2e),
+)
 """Parameters for a fixture: each version of Prometheus that rules must load in."""
 
 

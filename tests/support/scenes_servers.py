@@ -71,6 +71,17 @@ DOWN: Final = Table(
             [_down("refused", "a", "p-0"), _down("unreachable", "b", "p-0", **_PEOPLE)],
         ),
         Scene(
+            "pods that are being deleted",
+            LATE,
+            merged(
+                _sidecar("e", "p-0"),
+                gauge("inferometer_sidecar_upstream_up", "1x10 0x80", **_place("e", "p-0")),
+                gauge("kube_pod_deletion_timestamp", "_x10 600x80", namespace="e", pod="p-0"),
+                _sidecar("f", "p-0", up="1x10 0x80", info=_GONE),
+                gauge("kube_pod_deletion_timestamp", "_x10 600x80", namespace="f", pod="p-0"),
+            ),
+        ),
+        Scene(
             "a minute is not enough",
             11,
             merged(_sidecar("b", "p-0", up="1x10 0x80", info=_GONE)),

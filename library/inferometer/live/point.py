@@ -159,13 +159,14 @@ def by_label(window: Change | None, name: str) -> Mapping[str, float] | None:
 
 
 def goodputs(window: Change | None, gauges: Mapping[Key, float]) -> Mapping[str, Goodput]:
-    """Return the verdicts of every SLO that is known, by its name."""
+    """Return the verdicts of every SLO that is known, by its name.
+
+    What promises nothing (`request_header`, the requests behind slices) is there with traffic only.
+    """
     counters = {} if window is None else window.counters
-    names = {key[1] for key in (*counters, *gauges) if key[0] in _SLO_METRICS}
+    names = {key[1] for key in gauges if key[0] == reading.OBJECTIVE}
+    names |= {key[1] for key, n in counters.items() if key[0] == reading.VERDICTS and n}
     return {name: _goodput(name, counters, gauges) for name in sorted(names)}
-
-
-_SLO_METRICS: Final = frozenset({reading.VERDICTS, reading.OBJECTIVE})
 
 
 def _cells(change: Change | None, *key: str) -> Buckets:

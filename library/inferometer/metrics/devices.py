@@ -149,8 +149,9 @@ STATUS: Final = (
     Metric(
         name="inferometer_gpu_devices",
         kind="gauge",
-        help="Devices as the bus shows them, as the driver lists them, and those that are up. One "
-        "that never came up is missing in the last only.",
+        help="Devices as the bus shows them, as the driver has listed them, and those that are up. "
+        "One that never came up is on the bus only; one that was lost since still counts for the "
+        "driver.",
         domains=(Label("source", ("pci", "driver", "up")),),
         source="gpu",
     ),

@@ -32,14 +32,16 @@ VERDICTS: Final = (
         name="inferometer_slo_requests_total",
         kind="counter",
         help="Requests judged, each once per SLO, when the verdict became certain. Excluded ones "
-        "are neither good nor bad; requests that no class took are not here.",
+        "are neither good nor bad; those that no class took are not here. Names in --requests are "
+        "of classes that count slices of time; request_header is for deadlines in headers that no "
+        "class took over.",
         domains=(VANTAGE, SLO, VERDICT, REASON),
     ),
     Metric(
         name="inferometer_slo_tokens_total",
         kind="counter",
         help="Output tokens of judged requests, for token-weighted classes only. A bad request "
-        "weighs at least the mean of the good ones, so that an outage costs budget.",
+        "weighs at least the mean of the good ones so far, so that an outage costs budget.",
         domains=(VANTAGE, SLO, VERDICT, REASON),
         unit="tokens",
     ),
@@ -66,7 +68,7 @@ VERDICTS: Final = (
     Metric(
         name="inferometer_slo_objective_ratio",
         kind="gauge",
-        help="Share of requests, or of tokens, that is promised to be good.",
+        help="Share of requests, of tokens or of slices of time that is promised to be good.",
         domains=(SLO,),
         unit="ratio",
     ),

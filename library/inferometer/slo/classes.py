@@ -97,7 +97,7 @@ def read_class(value: Value, document: str) -> list[Class]:
         good=good or Good(),
         weight=cast("Literal['request', 'token', 'slice']", weight),
         weight_place=record.place_of("weight"),
-        slice=record.take("slice", _read_slice),
+        slice=record.take("slice", read_slice),
         headers=record.take("headers", _read_headers),
     )
     copies = record.take("for_each", _read_for_each)
@@ -145,6 +145,10 @@ def _read_good(value: Value) -> Good | None:
         e2e=record.take("e2e", _read_e2e),
         errors=BAD_OUTCOMES if errors is None else _outcomes(errors),
     )
+    if good.fluidity and good.fluidity.first_ns is None and "ttft" not in record:
+        message = "fluidity begins with ttft, which good does not state"
+        hint = "state ttft, or give a duration as first"
+        value.report.add(good.fluidity.place, message, hint=hint, code=INCOMPLETE)
     if not record.known_given:
         hint = "state ttft, tpot, itl, gap, e2e, fluidity or errors"
         value.report.add(record.place, "good is empty", hint=hint, code=INCOMPLETE)
@@ -283,10 +287,15 @@ def _read_headers(value: Value) -> Headers | None:
     return Headers(ttft, tpot, (low, high), record.place)
 
 
-def _read_slice(value: Value) -> Slice | None:
+def read_slice(value: Value) -> Slice | None:
+    """Read how long a slice of time is, and how much of it must be good."""
     record = Record(value)
-    length_ns = record.need("length", duration_ns(minimum="1m", maximum="1h"))
-    good_share = record.need("good_share", _share)
+    length_ns = record.take("length", duration_ns(minimum="1m", maximum="1h"))
+    good_share = record.take("good_share", _share)
+    if isinstance(value.node, Table) and not ("length" in record and "good_share" in record):
+        message = "a slice needs length and good_share"
+        hint = "such as {length: 5m, good_share: 50}"
+        value.report.add(record.place, message, hint=hint, code=INCOMPLETE)
     record.close()
     return None if length_ns is None or good_share is None else Slice(length_ns, good_share)
 
@@ -304,12 +313,13 @@ def _read_for_each(value: Value) -> _Copies | None:
     record = Record(value)
     lists = {key: record.take(key, _patterns) for key in ("model", "tenant", "route")}
     record.close()
-    given = [(key, values) for key, values in lists.items() if values]
+    given = [key for key in lists if key in record]
     if len(given) != 1:
         hint = "such as {tenant: [gold, silver]}"
         value.refuse("one of model, tenant, route with its values", hint=hint)
         return None
-    return _Copies(given[0][0], given[0][1], record.place)
+    values = lists[given[0]]
+    return None if values is None else _Copies(given[0], values, record.place)
 
 
 def _copied(one: Class, copies: _Copies, document: str, report: Report) -> list[Class]:

@@ -4,7 +4,7 @@ Durations are whole nanoseconds, shares are percent as `Decimal`, and None or an
 that the document does not say. How they are written in YAML is known by `spec` and `classes`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -179,23 +179,48 @@ class RatioSource:
 
 
 @dataclass(frozen=True, slots=True)
+class GaugeSource:
+    """A gauge of somebody else, as a selector: fine while its worst series keeps to `bound`.
+
+    The worst series is the highest for an upper bound, the lowest for a lower one.
+    """
+
+    selector: str
+    operator: Literal["<", "<=", ">", ">="]
+    bound: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Foreign:
-    """A promise about metrics that we do not emit."""
+    """A promise about metrics that we do not emit: of events, or of slices of time.
+
+    A gauge counts minutes inside of slices, so it always has `slice`.
+    """
 
     name: str
     id: str
     place: Place
     objective: Decimal
-    source: HistogramSource | RatioSource
+    source: HistogramSource | RatioSource | GaugeSource
+    slice: Slice | None = None
+
+    @property
+    def weight(self) -> Literal["event", "slice"]:
+        """Return what the objective is a percentage of."""
+        return "event" if self.slice is None else "slice"
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time over which a budget is counted: rolling days, or a calendar unit of a timezone."""
+    """The time over which a budget is counted: rolling days, or a calendar unit of a timezone.
+
+    `place` is where the timezone stands, else the window; None where the document has neither.
+    """
 
     rolling_days: int | None = 30
     calendar: Literal["week", "month", "quarter"] | None = None
     timezone: str = "UTC"
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,3 +245,8 @@ class Document:
     classes: tuple[Class, ...]
     foreign: tuple[Foreign, ...]
     place: Place
+
+    @property
+    def promises(self) -> tuple[Class | Foreign, ...]:
+        """Return everything that has an SLO id, in the order of the document."""
+        return (*self.classes, *self.foreign)

@@ -1,12 +1,12 @@
-"""SLO documents from files: read whole, checked, and told apart by what a sidecar can judge.
+"""SLO documents from files: read whole, checked, and held to what one sidecar can carry.
 
 `load` raises SpecError with every problem of all files at once, sorted by place, each with a
 stable code: E01 unknown field, E02 wrong value, E03 objective out of range, E04 something twice,
-E05 a limit or a feature of YAML, E06 parts that do not go together, E08 a wrong window.
+E05 a limit or a feature of YAML, E06 parts that do not go together, E08 a wrong window, E11 a wrong
+selector. What is legal but unwise is found by `check`.
 What one request is worth does not belong here, see `match` and `verdict`.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
@@ -17,7 +17,6 @@ from inferometer.documents import (
     Items,
     Node,
     Report,
-    Scalar,
     Table,
     read,
 )
@@ -41,14 +40,14 @@ from inferometer.slo.classes import (
 )
 from inferometer.slo.document import Alerts, Class, Document, Objective, Window
 from inferometer.slo.foreign import read_foreign
+from inferometer.slo.openslo import reading
+from inferometer.slo.openslo.objects import is_openslo
+from inferometer.slo.zones import WRONG_WINDOW, read_zone
 
-__all__ = ["SLOS_MAX", "Class", "Document", "edges", "load", "unsupported"]
+__all__ = ["SLOS_MAX", "Class", "Document", "Read", "edges", "examine", "load", "unsupported"]
 
 SLOS_MAX: Final = 500
 """SLOs of all documents together."""
-UNSUPPORTED: Final = "E13"
-"""The document is right, but the sidecar does not judge this (yet)."""
-_WINDOW: Final = "E08"
 _NAME_CHARS_MAX: Final = 200
 
 _LADDERS: Final[Mapping[Objective, Ladder]] = {
@@ -58,13 +57,48 @@ _LADDERS: Final[Mapping[Objective, Ladder]] = {
     "gap": GAP,
     "e2e": LENGTH,
 }
-_ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+){0,2}")
+
+
+class Read(NamedTuple):
+    """What was read: the documents of the files without a Problem, and all Problems by place.
+
+    `warnings` tell what changes nothing, and keep nothing from being read.
+    """
+
+    documents: tuple[Document, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
 
 def load(paths: Iterable[Path | str]) -> tuple[Document, ...]:
     """Return the documents of all files in their order. Raises SpecError with every Problem."""
-    report = Report()
+    found = examine(paths)
+    if found.problems:
+        raise SpecError(found.problems)
+    return found.documents
+
+
+def examine(paths: Iterable[Path | str]) -> Read:
+    """Return what can be read, for those who tell more about it than its faults.
+
+    Documents are ours, or OpenSLO's, which may refer to each other from file to file.
+    """
+    report, warnings = Report(), Report()
+    values = [Value("the document", node, report) for node in _read_all(paths, report)]
+    openslo = reading.read([one for one in values if is_openslo(one.node)], warnings)
     documents = []
+    for value in values:
+        if not is_openslo(value.node):
+            documents.append(_read_document(value))
+        elif value.node.place in openslo:
+            documents.append(openslo[value.node.place])
+    _check_ids(documents, report)
+    broken = {problem.place.source for problem in report.problems}
+    whole = (document for document in documents if document.place.source not in broken)
+    return Read(tuple(whole), tuple(sorted(report.problems)), tuple(sorted(warnings.problems)))
+
+
+def _read_all(paths: Iterable[Path | str], report: Report) -> Iterator[Node]:
     for path in paths:
         try:
             nodes = read(path)
@@ -75,11 +109,7 @@ def load(paths: Iterable[Path | str]) -> tuple[Document, ...]:
         if not nodes:
             hint = "begin with `apiVersion: inferometer/v1`"
             report.add(Place(str(path)), "holds no document", hint=hint, code=INCOMPLETE)
-        documents += [_read_document(Value("the document", node, report)) for node in nodes]
-    _check_ids(documents, report)
-    if report.problems:
-        raise SpecError(report.problems)
-    return tuple(documents)
+        yield from nodes
 
 
 def unsupported(documents: Iterable[Document]) -> list[Problem]:
@@ -96,8 +126,6 @@ def unsupported(documents: Iterable[Document]) -> list[Problem]:
         report.add(classes[CLASSES_MAX].place, message, code=FEATURE_OR_LIMIT)
     _check_unique(((one.id, one.place) for one in classes), "SLO id", report)
     _check_unique(((one.name, one.place) for one in documents), "document name", report)
-    for one in classes:
-        _check_supported(one, report)
     for ladder, extra in _extra_edges(documents).items():
         for limit, one in extra[EXTRA_EDGES_MAX:]:
             message = f"limit {limit:g} s would be bucket edge {EXTRA_EDGES_MAX + 1} or later"
@@ -132,20 +160,6 @@ def _extra_edges(documents: Iterable[Document]) -> dict[Ladder, list[tuple[float
             if not any(abs(limit - edge) <= SAME_EDGE for edge in known):
                 extra[ladder].append((limit, one))
     return extra
-
-
-def _check_supported(one: Class, report: Report) -> None:
-    if one.good.fluidity:
-        _refuse(report, one.good.fluidity.place, "fluidity", "use itl with a share")
-    if one.headers:
-        _refuse(report, one.headers.place, "deadlines from headers", "leave out headers")
-    if one.weight != "request":
-        _refuse(report, one.weight_place, f"weight: {one.weight}", "use weight: request")
-
-
-def _refuse(report: Report, place: Place, what: str, hint: str) -> None:
-    message = f"the sidecar does not judge {what} yet"
-    report.add(place, message, hint=hint, code=UNSUPPORTED)
 
 
 class _Promise(NamedTuple):
@@ -258,17 +272,18 @@ def _read_window(value: Value) -> Window | None:
     record = Record(value)
     days = record.take("rolling", _read_days)
     calendar = record.take("calendar", one_of("week", "month", "quarter"))
-    timezone = record.take("timezone", _read_zone)
+    timezone = record.take("timezone", read_zone)
     record.close()
     if ("rolling" in record) == ("calendar" in record):
-        value.refuse("either rolling or calendar", hint="such as {rolling: 30d}", code=_WINDOW)
+        value.refuse("either rolling or calendar", hint="such as {rolling: 30d}", code=WRONG_WINDOW)
     if "timezone" in record and "calendar" not in record:
         place = record.place_of("timezone")
         value.report.add(
-            place, "a rolling window has no timezone", hint="take it out", code=_WINDOW
+            place, "a rolling window has no timezone", hint="take it out", code=WRONG_WINDOW
         )
     unit = cast("Literal['week', 'month', 'quarter'] | None", calendar)
-    return Window(None if unit else days or 30, unit, timezone or "UTC")
+    place = record.place_of("timezone")
+    return Window(None if unit else days or 30, unit, timezone or "UTC", place)
 
 
 _days: Final = duration_ns(minimum="7d", maximum="90d")
@@ -280,16 +295,7 @@ def _read_days(value: Value) -> int | None:
     length_ns = _days(Value(value.name, value.node, report))
     if length_ns is not None and length_ns % _DAY_NS == 0:
         return length_ns // _DAY_NS
-    value.refuse("whole days from 7d to 90d", hint="such as 30d", code=_WINDOW)
-    return None
-
-
-def _read_zone(value: Value) -> str | None:
-    """Read the name of a timezone; whether it exists is known where its rules are installed."""
-    word = value.node.text if isinstance(value.node, Scalar) else ""
-    if len(word) <= ID_CHARS_MAX and _ZONE.fullmatch(word):
-        return word
-    value.refuse("a timezone", hint="such as Europe/Berlin or UTC", code=_WINDOW)
+    value.refuse("whole days from 7d to 90d", hint="such as 30d", code=WRONG_WINDOW)
     return None
 
 

@@ -7,8 +7,9 @@ The rules, in the order in which they decide:
    `e2e`. `sweep` finds these while the request runs, so a hang is seen at once.
 2. At the end an outcome on the error list is bad; one that was taken off it is excluded
    (`unlisted`). A client that leaves, or whose request was wrong, is excluded.
-3. After a success the rest is judged: itl, tpot, and a ttft limit that had to wait for usage.
-   What applies but could not be measured makes it excluded (`unmeasured`), never good.
+3. After a success the rest is judged: itl, tpot, fluidity, and a ttft limit that had to wait for
+   usage. What applies but could not be measured makes it excluded (`unmeasured`), never good; so
+   do unknown tokens in a class that weighs by them.
 4. Otherwise it is good. Equal to a limit is within it.
 
 The reason is the first cause in time; at the same moment the order is that of `CAUSES`. Token
@@ -18,8 +19,11 @@ All moments are monotonic nanoseconds that come in; there is no clock here.
 
 from typing import Final, Literal, NamedTuple
 
-from inferometer.slo.document import Class, FirstToken
+from inferometer.slo.deadlines import NOTHING, Asked, within
+from inferometer.slo.document import Class, FirstToken, Fluidity
+from inferometer.slo.fluidity import fluidity_holds
 from inferometer.slo.rates import gap_holds, itl_holds, tpot_holds
+from inferometer.slo.weights import known_tokens
 from inferometer.stream.summary import Summary
 from inferometer.stream.tokens import NO_RATE
 
@@ -31,13 +35,14 @@ Reason = Literal[
     "itl",
     "tpot",
     "e2e",
+    "fluidity",
     "client_cancel",
     "client_error",
     "unmeasured",
     "unlisted",
 ]
 
-CAUSES: Final[tuple[Reason, ...]] = ("error", "ttft", "gap", "itl", "tpot", "e2e")
+CAUSES: Final[tuple[Reason, ...]] = ("error", "ttft", "gap", "itl", "tpot", "e2e", "fluidity")
 """Reasons for bad, in the order in which they win at the same moment."""
 
 Holds = dict[Reason, bool | None]
@@ -76,6 +81,7 @@ class Judge:
     """
 
     __slots__ = (
+        "_asked",
         "_blind_ns",
         "_bound_tokens",
         "_first_ns",
@@ -89,13 +95,17 @@ class Judge:
         "slo",
     )
 
-    def __init__(self, slo: Class, *, t0_ns: int, stream: bool | None) -> None:
+    def __init__(
+        self, slo: Class, *, t0_ns: int, stream: bool | None, asked: Asked = NOTHING
+    ) -> None:
         """Judge a request whose head was complete at `t0_ns`.
 
         `stream` tells whether it asked to stream, None if that is unknown: its token objectives
-        are then judged at the end, if the answer turns out to be a stream.
+        are then judged at the end, if the answer turns out to be a stream. `asked` are deadlines
+        from its headers, which take the place of the class's own within its clamp.
         """
         self.slo = slo
+        self._asked = asked
         self._t0_ns = t0_ns
         self._stream = stream
         self._t_body_ns: int | None = None
@@ -147,6 +157,21 @@ class Judge:
         if self._blind_ns is None:
             self._blind_ns = moment_ns
 
+    @property
+    def clamped(self) -> int:
+        """How many deadlines the request asked for that its class did not allow.
+
+        Where what is allowed grows with the prompt this is certain at the end, not before.
+        """
+        good, (ttft_ns, tpot_ns) = self.slo.good, self._asked
+        moved = 0
+        if ttft_ns is not None and good.ttft:
+            bound = self._bound_tokens if self._tokens is None else self._tokens
+            moved += self._first_limit_ns(good.ttft, bound or 0) != ttft_ns
+        if tpot_ns is not None and good.tpot_ns is not None:
+            moved += self._limit_ns(good.tpot_ns, tpot_ns) != tpot_ns
+        return moved
+
     def waiting_over(self, now_ns: int) -> bool:
         """Tell whether the request is without output now and past its limit for the first token."""
         cause = self._late_first_token(now_ns)
@@ -167,16 +192,18 @@ class Judge:
 
     def end(self, summary: Summary) -> Verdict | None:
         """Return the verdict of the finished request; None if it was given before."""
+        self._take(summary)
         if self._given:
             return None
         self._given = True
-        self._take(summary)
         holds = self._holds(summary)
         causes = self._causes(summary.t_end_ns) + self._causes_at_end(summary, holds)
         if causes:
             return min(causes).verdict
         if summary.outcome == "success":
             known = None not in holds.values()
+            if self.slo.weight == "token":
+                known = known and known_tokens(summary) is not None
             return GOOD if known else Verdict("excluded", "unmeasured")
         if summary.outcome in ("client_cancel", "client_error"):
             return Verdict("excluded", summary.outcome)
@@ -233,10 +260,20 @@ class Judge:
         if start_ns is None:
             return None
         if not limit.per_1k_prompt_tokens_ns:
-            return start_ns + limit.base_ns
-        if tokens is None:
-            return None
-        return start_ns + limit.base_ns + limit.per_1k_prompt_tokens_ns * tokens // PER_TOKENS
+            tokens = 0
+        return None if tokens is None else start_ns + self._first_limit_ns(limit, tokens)
+
+    def _first_limit_ns(self, limit: FirstToken, tokens: int) -> int:
+        """Return the longest wait for a first token after so many of the prompt."""
+        own_ns = limit.base_ns + limit.per_1k_prompt_tokens_ns * tokens // PER_TOKENS
+        return self._limit_ns(own_ns, self._asked.ttft_ns)
+
+    def _limit_ns(self, own_ns: int, asked_ns: int | None) -> int:
+        """Return the limit of this request: that of its class, unless it asked for another."""
+        headers = self.slo.headers
+        return (
+            own_ns if asked_ns is None or not headers else within(asked_ns, own_ns, headers.clamp)
+        )
 
     def _start(self, *, from_body: bool) -> int | None:
         return self._t_body_ns if from_body else self._t0_ns
@@ -267,8 +304,19 @@ class Judge:
         if good.itl:
             holds["itl"] = itl_holds(summary, good.itl)
         if good.tpot_ns is not None:
-            holds["tpot"] = tpot_holds(summary, good.tpot_ns)
+            limit_ns = self._limit_ns(good.tpot_ns, self._asked.tpot_ns)
+            holds["tpot"] = tpot_holds(summary, limit_ns)
+        if good.fluidity:
+            deadline_ns = self._fluid_from(good.fluidity)
+            holds["fluidity"] = fluidity_holds(summary, good.fluidity, deadline_ns)
         return holds
+
+    def _fluid_from(self, limit: Fluidity) -> int | None:
+        """Return the moment by which fluidity wants the first token; None where unknown."""
+        first = self.slo.good.ttft
+        if limit.first_ns is not None:
+            return self._t0_ns + limit.first_ns
+        return None if first is None else self._deadline(first, self._tokens)
 
     def _first_token_holds(self, limit: FirstToken, summary: Summary) -> bool | None:
         """Judge by the length that the server told, which the body's bytes only bounded."""

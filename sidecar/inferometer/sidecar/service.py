@@ -305,11 +305,11 @@ class Service:
         try:
             documents = load_documents(settings.slo)
             edges = spec.edges(documents)
+            self.observer.desk.bench.replace(documents)
         except UserError as error:
             self._reload_failed("slo", error)
             return
         self.settings = settings
-        self.observer.desk.bench.replace(documents)
         pending = float(dict(edges) != dict(self._edges))
         self.registry.gauge("inferometer_slo_edges_pending").set(pending)
         logging.getLogger("inferometer").setLevel(settings.log_level.upper())

@@ -57,7 +57,7 @@ class Watch:
         self.call: Call | None = None
         self.timeline: Timeline | None = None
         self._exemplar = exemplar_of(started)
-        self.panel = Panel(desk.bench, self._exemplar)
+        self.panel = Panel(desk.bench.tally, self._exemplar)
         self.model = "unknown"
         self.tunnel = False
         self.started = started

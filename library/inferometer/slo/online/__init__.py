@@ -1,0 +1,1 @@
+"""What only a running Prometheus knows of SLOs: how they stand, and what would have been."""
