@@ -56,8 +56,9 @@ def pods(page: Samples, uuid: str) -> set[str]:
 def test_a_pod_is_named_on_its_device_and_goes_with_its_allocation(
     exporter: Exporter, kubelet: GrpcKubelet
 ) -> None:
-    page = exporter.wait_for(lambda page: pods(page, FIRST) == {"alice"})
-    assert pods(page, SECOND) == {""}
+    page = exporter.wait_for(
+        lambda page: (pods(page, FIRST), pods(page, SECOND)) == ({"alice"}, {""})
+    )
     assert page.find(USED, pod="alice", namespace="serving", container="vllm")
     kubelet.hold(pod("bob", FIRST), pod("alice", SECOND))
     page = exporter.wait_for(lambda page: pods(page, FIRST) == {"bob"})

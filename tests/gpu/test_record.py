@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from inferometer.errors import WorldError
 from inferometer.gpu import record
 from inferometer.gpu.backend import DeviceError
 from inferometer.gpu.quantities import Tier
@@ -88,6 +89,14 @@ def test_no_driver_is_told(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "driver_not_loaded" in err
+
+
+def test_a_capture_that_is_there_outlives_an_attempt_without_a_driver(tmp_path: Path) -> None:
+    path = tmp_path / "capture.jsonl"
+    path.write_text("precious")
+    with pytest.raises(WorldError):
+        record.main([str(path), "--nvml-library", str(tmp_path / "none.so")])
+    assert path.read_text() == "precious"
 
 
 def test_a_driver_that_opens_no_device_is_told(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 import socket
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from inferometer.errors import SettingsError, UserError
 from inferometer.gpu.settings import Settings
-from inferometer.gpu.start import check, hostname, make_look, run
+from inferometer.gpu.start import asks_for_processes, check, hostname, make_look, run, version
 from inferometer.settings import Address
 
 
@@ -57,3 +58,22 @@ def test_a_wrong_list_of_fields_starts_nothing(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         run(["--backend", "fake", "--fields", str(path)])
     assert len(caught.value.problems) == 2
+
+
+def test_drivers_are_asked_for_processes_only_where_that_is_of_use(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text("- +inferometer_gpu_process_memory_bytes\n")
+    plain, mapped = Settings(), Settings(podmap=Path("m"))
+    look, families = make_look(plain, {}), make_look(Settings(fields=path), {})
+    assert not asks_for_processes(plain, look, told=True)
+    assert not asks_for_processes(mapped, look, told=False)
+    assert asks_for_processes(mapped, look, told=True)
+    assert asks_for_processes(Settings(kubelet_socket=Path("s")), look, told=True)
+    assert asks_for_processes(plain, families, told=False)
+    assert not asks_for_processes(Settings(processes=False), families, told=True)
+
+
+def test_the_version_is_that_of_the_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert version() == metadata.version("inferometer")
+    monkeypatch.setattr("sys.path", ["/nowhere", ""])
+    assert version() == "unknown"

@@ -69,7 +69,7 @@ class Options:
     dcgm_bindings: Path | None = None
     tpu_addresses: tuple[str, ...] = ("localhost:8431",)
     processes: bool = False
-    """Ask for processes, too; without it, only where a device is shared."""
+    """Ask for processes, too: somebody can tell whose they are, or wants to see them."""
     graphics_processes: bool = False
 
 

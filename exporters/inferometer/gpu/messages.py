@@ -103,8 +103,8 @@ def encode(message: Message) -> bytes:
     """
     attempts: list[Message] = [message]
     if isinstance(message, Sample):
-        attempts.append(replace(message, processes=None))
-        attempts.append(replace(message, processes=None, instances=()))
+        attempts.append(replace(message, processes=None, processes_ns=None))
+        attempts.append(replace(message, processes=None, processes_ns=None, instances=()))
     for attempt in attempts:
         body = [NAMES[type(attempt)], _WRITERS[type(attempt)](attempt)]
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

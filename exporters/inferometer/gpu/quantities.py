@@ -132,3 +132,6 @@ EVENTS: Final = (
     "fallen_off_bus",
 )
 """Events other than XIDs that are counted."""
+
+XID: Final = "xid"
+"""The kind of an event that is an XID; what a backend says it cannot have where it hears none."""

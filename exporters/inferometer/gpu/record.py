@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from inferometer import log
 from inferometer.errors import Place, Problem, SettingsError, WorldError
@@ -21,7 +21,11 @@ from inferometer.gpu.backend import Backend, BackendError, Device, DeviceError, 
 from inferometer.gpu.capture import Writer
 from inferometer.gpu.child.calls import Meter
 from inferometer.gpu.quantities import Tier
+from inferometer.gpu.stopping import Stop
 from inferometer.settings import resolve
+
+if TYPE_CHECKING:
+    from inferometer.gpu.nvml.library import Library
 
 PROGRAM: Final = "gpu-exporter record"
 PROCESS_TICKS: Final = 5
@@ -59,12 +63,14 @@ def main(argv: Sequence[str]) -> int:
     settings = resolve(Settings, argv, environ=os.environ, program=PROGRAM)
     path = _path(settings)
     log.setup(PROGRAM)
-    stop = threading.Event()
+    stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    loaded = _load(settings)  # a capture that is there is not lost where there is no driver
     with _create(path) as file:
         writer = Writer(file, bytes_max=settings.mib_max << 20)
-        devices = _record(settings, writer, stop)
+        backend = _open(loaded, settings, writer)
+        devices = _record(backend, settings, writer, stop)
         writer.end()
     ending = ", full" if writer.full else ""
     print(f"{path}: {devices} devices, {writer.calls} calls{ending}")  # noqa: T201  (its result)
@@ -87,9 +93,8 @@ def _create(path: Path) -> BinaryIO:
         raise WorldError(message) from error
 
 
-def _record(settings: Settings, writer: Writer, stop: threading.Event) -> int:
+def _record(backend: Backend, settings: Settings, writer: Writer, stop: Stop) -> int:
     """Record all devices; returns how many there were."""
-    backend = _open(settings, writer)
     devices: list[Device] = []
     try:
         devices += _open_devices(backend)
@@ -106,18 +111,23 @@ def _record(settings: Settings, writer: Writer, stop: threading.Event) -> int:
     return len(devices)
 
 
-def _open(settings: Settings, writer: Writer) -> Backend:
-    """Open NVML with a recorder in front. Raises WorldError."""
-    from inferometer.gpu.nvml.backend import NvmlBackend
+def _load(settings: Settings) -> "Library":
+    """Load the driver's library. Raises WorldError."""
     from inferometer.gpu.nvml.library import load
-    from inferometer.gpu.nvml.recording import Recorder
 
-    recorder = Recorder(writer, raw=settings.raw)
     try:
-        loaded = recorder.library(load(settings.nvml_library))
+        return load(settings.nvml_library)
     except BackendError as error:
         raise WorldError(str(error), "recording needs an NVIDIA driver and nvidia-ml-py") from error
-    return NvmlBackend(loaded, Options(processes=True))
+
+
+def _open(loaded: "Library", settings: Settings, writer: Writer) -> Backend:
+    """Open NVML with a recorder in front."""
+    from inferometer.gpu.nvml.backend import NvmlBackend
+    from inferometer.gpu.nvml.recording import Recorder
+
+    recorded = Recorder(writer, raw=settings.raw).library(loaded)
+    return NvmlBackend(recorded, Options(processes=True))
 
 
 def _open_devices(backend: Backend) -> list[Device]:
@@ -135,13 +145,13 @@ def _open_devices(backend: Backend) -> list[Device]:
     return devices
 
 
-def _rest(span_s: float, end_s: float, stop: threading.Event, writer: Writer) -> bool:
+def _rest(span_s: float, end_s: float, stop: Stop, writer: Writer) -> bool:
     """Wait for the next tick; returns whether there is to be one."""
     left_s = end_s - time.monotonic()
     return left_s > span_s and not stop.wait(span_s) and not writer.full
 
 
-def _wait_for_events(backend: Backend, stop: threading.Event) -> None:
+def _wait_for_events(backend: Backend, stop: Stop) -> None:
     """Wait for events, so that they are recorded; what comes back at once is asked less often."""
     began_s = time.monotonic()
     while not stop.is_set() and _can_wait(backend):

@@ -98,7 +98,9 @@ class Sample:
     """All that a child knows of a device after a tick: the latest of every tier.
 
     `moment_ns` is of CLOCK_MONOTONIC, which is one for all processes of a machine; `time_s` is of
-    the wall clock. `unsupported` names quantities that cannot be had, with the reason.
+    the wall clock. `processes_ns` is the moment at which `processes` were read, which may be ticks
+    ago: a list that is equal to the one before may be news. `unsupported` names quantities that
+    cannot be had, with the reason.
     """
 
     uuid: str
@@ -109,6 +111,7 @@ class Sample:
     totals: Mapping[Total, int]
     instances: tuple[Instance, ...] = ()
     processes: tuple[Process, ...] | None = None
+    processes_ns: int | None = None
     unsupported: Mapping[str, Reason] = field(default_factory=dict)
     implausible: Mapping[str, int] = field(default_factory=dict)
 

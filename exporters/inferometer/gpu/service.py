@@ -1,13 +1,14 @@
 """A running exporter: supervisors, pod map, pages, admin port and files, wired together.
 
-Children are started before any thread. Signals only set flags; the main thread waits, looks at what
-ends the exporter, and takes everything down within two seconds, whatever a driver does.
+Children are started before any thread. Signals only leave a note; the main thread does what they
+ask for, looks at what ends the exporter, and takes everything down within two seconds, whatever a
+driver does.
 """
 
 import contextlib
 import logging
+import queue
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,8 +40,15 @@ STOP_KILL_S: Final = 1.1
 """How long a child has to end the call in hand."""
 STOP_S: Final = 1.4
 """How long the end of a child is waited for, which leaves time for the rest of the two seconds."""
+MAP_FILE_S: Final = 1.0
+"""How often the file with the map of pods is looked at; it is read when it has changed."""
+SIGNALS_MAX: Final = 64
+"""Signals that wait to be obeyed; more of them say nothing new. Those that end are never lost."""
 LOST: Final = 3
 """Exit code where only a new process, or a new container, can see the driver."""
+
+_ENDS: Final = (signal.SIGTERM, signal.SIGINT)
+_ORDERS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 _log: Final = logging.getLogger(__name__)
 
@@ -186,7 +194,7 @@ class Service:
         self._given_up: list[Kept] = []
         self._books = Books(begin.version)
         self._pod_map = _pod_map(settings)
-        self._stopping = threading.Event()
+        self._noted: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._origin = origin
         self._files = Files(
             Watched(self._reload, _files(settings, origin), origin.jobs), self._books
@@ -213,6 +221,11 @@ class Service:
             },
             web_config=settings.web_config,
         )
+        self._orders: Mapping[int, Callable[[], None]] = {
+            signal.SIGHUP: self._files.ask,
+            signal.SIGUSR1: self._release,
+            signal.SIGUSR2: self._resume,
+        }
         self._push: Push | None = None
         self._host = look.fixed.hostname
         for name in look.fields.unknown:
@@ -220,7 +233,7 @@ class Service:
 
     def run(self) -> int:
         """Serve until a signal says stop. Returns the exit code; raises WorldError."""
-        with _signals(self._handlers()):
+        with _signals(self._note, _ENDS + _ORDERS):
             began_s = time.monotonic()
             for supervisor in self._supervisors:
                 supervisor.start()
@@ -237,25 +250,27 @@ class Service:
             finally:
                 self._stop()
 
-    def _handlers(self) -> Mapping[signal.Signals, Callable[[], None]]:
-        def release() -> None:
-            for supervisor in self._supervisors:
-                supervisor.release()
+    def _note(self, number: int) -> None:
+        """Note a signal. Nothing here takes a lock, which the interrupted thread may hold."""
+        if number in _ENDS or self._noted.qsize() < SIGNALS_MAX:
+            self._noted.put(number)
 
-        def resume() -> None:
-            for supervisor in self._supervisors:
-                supervisor.resume()
+    def _release(self) -> None:
+        for supervisor in self._supervisors:
+            supervisor.release()
 
-        return {
-            signal.SIGTERM: self._stopping.set,
-            signal.SIGINT: self._stopping.set,
-            signal.SIGHUP: self._files.ask,
-            signal.SIGUSR1: release,
-            signal.SIGUSR2: resume,
-        }
+    def _resume(self) -> None:
+        for supervisor in self._supervisors:
+            supervisor.resume()
 
     def _wait(self, began_s: float) -> int:
-        while not self._stopping.wait(LOOK_S):
+        while True:
+            with contextlib.suppress(queue.Empty):
+                number = self._noted.get(timeout=LOOK_S)
+                if number in _ENDS:
+                    return 0
+                self._orders[number]()
+                continue
             waited_s = time.monotonic() - began_s
             required = self._settings.require_gpu
             reason = reason_to_end(self._supervisors, required=required, waited_s=waited_s)
@@ -266,7 +281,6 @@ class Service:
                 if supervisor not in self._given_up:
                     self._given_up.append(supervisor)
                     supervisor.stop()
-        return 0
 
     def _begin_push(self) -> None:
         if self._settings.otlp_endpoint:
@@ -282,6 +296,8 @@ class Service:
         """End everything; children first, since they take longest."""
         for supervisor in self._supervisors:
             supervisor.begin_stop()
+        if self._pod_map is not None:
+            self._pod_map.begin_stop()
         self._files.stop()
         self._collector.stop()
         if self._push is not None:
@@ -317,7 +333,7 @@ def _pod_map(settings: Settings) -> PodMap | None:
     if settings.podmap is not None:
         from inferometer.gpu.pods.mapfile import MapFile
 
-        return PodMap(MapFile(settings.podmap))
+        return PodMap(MapFile(settings.podmap), period_s=MAP_FILE_S)
     if settings.kubelet_socket is not None:
         from inferometer.gpu.pods.podmap import Places, direct
 
@@ -327,10 +343,8 @@ def _pod_map(settings: Settings) -> PodMap | None:
 
 
 @contextlib.contextmanager
-def _signals(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
-    before = {
-        number: signal.signal(number, lambda *_, act=act: act()) for number, act in handlers.items()
-    }
+def _signals(note: Callable[[int], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    before = {number: signal.signal(number, lambda number, _: note(number)) for number in numbers}
     try:
         yield
     finally:

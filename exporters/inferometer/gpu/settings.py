@@ -97,8 +97,9 @@ class Settings:
     """The machine of `--backend fake` and its faults, in YAML."""
 
     processes: bool = field(default=True, metadata={"group": "whose it is"})
-    """Look at the processes on a device, to tell how pods share it. Only where our process sees
-    those of the host (hostPID)."""
+    """Look at the processes on a device: to tell how pods share it, where there is a map of pods
+    and our process sees those of the host (hostPID), and to show them where the list of fields
+    has families of processes."""
 
     graphics_processes: bool = False
     """Look for graphics processes, too: up to 5 ms a call, and servers have none."""

@@ -1,10 +1,10 @@
 """From the settings of a GPU exporter to one that runs."""
 
+import logging
 import os
 import socket
+import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from inferometer.settings import adopt, reread, resolve
 
 PROGRAM: Final = "gpu-exporter"
 
+_log: Final = logging.getLogger(__name__)
+
 
 def run(argv: Sequence[str]) -> int:
     """Run the exporter until it is told to stop. Raises UserError and WorldError."""
@@ -33,17 +35,31 @@ def run(argv: Sequence[str]) -> int:
 
         return show(supervisors(settings, processes=False), look)
 
+    processes = settings.processes and sees_host(settings.proc_root)
+    asked = asks_for_processes(settings, look, told=processes)
+
     def fresh() -> tuple[Settings, Look]:
         again = reread(Settings, argv, environ=environ, program=PROGRAM)
         check(again)
         adopted = adopt(settings, again).settings
-        return adopted, make_look(adopted, environ)
+        look = make_look(adopted, environ)
+        if look.fields.extra and not asked:
+            _log.warning("families of processes are shown from the next start on")
+        return adopted, look
 
     origin = Origin(fresh, _watched(argv, environ), _jobs_folder(settings, environ))
-    processes = settings.processes and sees_host(settings.proc_root)
-    kept = supervisors(settings, processes=processes)
+    kept = supervisors(settings, processes=asked)
     begin = Start(look, kept, version(), processes=processes)
     return Service(settings, begin, origin=origin).run()
+
+
+def asks_for_processes(settings: Settings, look: Look, *, told: bool) -> bool:
+    """Return whether drivers are asked for processes; `told`: those of the host can be told apart.
+
+    They are where a map says whose they are, or where somebody wants to see them.
+    """
+    mapped = settings.podmap is not None or settings.kubelet_socket is not None
+    return settings.processes and ((told and mapped) or bool(look.fields.extra))
 
 
 def make_look(settings: Settings, environ: Mapping[str, str]) -> Look:
@@ -84,11 +100,14 @@ def check(settings: Settings) -> None:
 
 
 def version() -> str:
-    """Return the version of the installed package, or `unknown`."""
-    try:
-        return installed("inferometer")
-    except PackageNotFoundError:
-        return "unknown"
+    """Return the version of the installed package, or `unknown`.
+
+    It is in a folder's name; `importlib.metadata` would take 4 MiB to find it there.
+    """
+    for folder in sys.path:
+        for found in Path(folder).glob("inferometer-*.dist-info"):
+            return found.name.removesuffix(".dist-info").partition("-")[2]
+    return "unknown"
 
 
 def _jobs_folder(settings: Settings, environ: Mapping[str, str]) -> Path | None:

@@ -89,11 +89,12 @@ def test_every_tick_is_either_made_or_counted(durations_ns: list[int]) -> None:
 
 
 def test_tiers_are_put_together(latest: Latest) -> None:
-    latest.take("fast", Reading(gauges={Gauge.POWER_WATTS: 1.0}, totals={Total.BUSY_NS: 2}))
-    latest.take("process", Reading(processes=(Process(1, None, None),)))
     latest.take(
-        "slow", Reading(gauges={Gauge.FAN_PERCENT: 3.0}, counters={Counter.PCIE_REPLAYS: 4})
+        "fast", Reading(gauges={Gauge.POWER_WATTS: 1.0}, totals={Total.BUSY_NS: 2}), read_ns=1
     )
+    latest.take("process", Reading(processes=(Process(1, None, None),)), read_ns=1)
+    slow = Reading(gauges={Gauge.FAN_PERCENT: 3.0}, counters={Counter.PCIE_REPLAYS: 4})
+    latest.take("slow", slow, read_ns=1)
     sample = latest.sample("GPU-1", (5, 6.0), {"fp64_ratio": "architecture"})
     assert (sample.uuid, sample.moment_ns, sample.time_s) == ("GPU-1", 5, 6.0)
     assert sample.gauges == {Gauge.POWER_WATTS: 1.0, Gauge.FAN_PERCENT: 3.0}
@@ -104,32 +105,33 @@ def test_tiers_are_put_together(latest: Latest) -> None:
 
 
 def test_what_a_tier_no_longer_tells_is_unknown(latest: Latest) -> None:
-    latest.take("fast", Reading(gauges={Gauge.POWER_WATTS: 1.0, Gauge.SM_RATIO: 0.5}))
-    latest.take("fast", Reading(gauges={Gauge.SM_RATIO: 0.6}))
+    latest.take("fast", Reading(gauges={Gauge.POWER_WATTS: 1.0, Gauge.SM_RATIO: 0.5}), read_ns=1)
+    latest.take("fast", Reading(gauges={Gauge.SM_RATIO: 0.6}), read_ns=1)
     assert latest.sample("", (0, 0), {}).gauges == {Gauge.SM_RATIO: 0.6}
     assert latest.gone() == {Gauge.POWER_WATTS}
 
 
 def test_a_quantity_that_moved_to_another_tier_is_not_gone(latest: Latest) -> None:
-    latest.take("fast", Reading(gauges={Gauge.POWER_WATTS: 1.0}))
-    latest.take("fast", Reading())
-    latest.take("slow", Reading(gauges={Gauge.POWER_WATTS: 2.0}))
+    latest.take("fast", Reading(gauges={Gauge.POWER_WATTS: 1.0}), read_ns=1)
+    latest.take("fast", Reading(), read_ns=1)
+    latest.take("slow", Reading(gauges={Gauge.POWER_WATTS: 2.0}), read_ns=1)
     assert latest.sample("", (0, 0), {}).gauges == {Gauge.POWER_WATTS: 2.0}
     assert latest.gone() == set()
 
 
 def test_the_fastest_tier_has_the_last_word(latest: Latest) -> None:
-    latest.take("fast", Reading(gauges={Gauge.POWER_WATTS: 1.0}))
-    latest.take("slow", Reading(gauges={Gauge.POWER_WATTS: 2.0}))
+    latest.take("fast", Reading(gauges={Gauge.POWER_WATTS: 1.0}), read_ns=1)
+    latest.take("slow", Reading(gauges={Gauge.POWER_WATTS: 2.0}), read_ns=1)
     assert latest.sample("", (0, 0), {}).gauges == {Gauge.POWER_WATTS: 1.0}
 
 
 def test_a_tier_that_did_not_look_leaves_instances_and_processes(latest: Latest) -> None:
-    latest.take("slow", Reading(instances=(MIG,), processes=()))
-    latest.take("fast", Reading())
+    latest.take("slow", Reading(instances=(MIG,), processes=()), read_ns=1)
+    latest.take("fast", Reading(), read_ns=2)
     assert latest.instances == {"MIG-1"}
-    assert latest.sample("", (0, 0), {}).processes == ()
-    latest.take("slow", Reading(instances=()))
+    sample = latest.sample("", (0, 0), {})
+    assert (sample.processes, sample.processes_ns) == ((), 1)
+    latest.take("slow", Reading(instances=()), read_ns=1)
     assert latest.sample("", (0, 0), {}).instances == ()
 
 
@@ -137,7 +139,8 @@ def test_what_no_driver_can_mean_is_refused_and_counted(latest: Latest) -> None:
     gauges = {Gauge.POWER_WATTS: nan, Gauge.SM_RATIO: inf, Gauge.FAN_PERCENT: 0.0}
     counters = {Counter.PCIE_REPLAYS: -1, Counter.ENERGY_MILLIJOULES: COUNT_MAX}
     for _ in range(2):
-        latest.take("fast", Reading(gauges=gauges, counters=counters, implausible={"x": 3}))
+        reading = Reading(gauges=gauges, counters=counters, implausible={"x": 3})
+        latest.take("fast", reading, read_ns=1)
     sample = latest.sample("", (0, 0), {})
     assert sample.gauges == {Gauge.FAN_PERCENT: 0.0}
     assert sample.counters == {}
@@ -151,8 +154,10 @@ def test_what_no_driver_can_mean_is_refused_and_counted(latest: Latest) -> None:
 
 
 def test_after_clear_nothing_is_known(latest: Latest) -> None:
-    latest.take("slow", Reading(gauges={Gauge.POWER_WATTS: 1.0}, instances=(MIG,), processes=()))
+    reading = Reading(gauges={Gauge.POWER_WATTS: 1.0}, instances=(MIG,), processes=())
+    latest.take("slow", reading, read_ns=1)
     latest.clear()
     sample = latest.sample("", (0, 0), {})
-    assert (sample.gauges, sample.instances, sample.processes) == ({}, (), None)
+    assert (sample.gauges, sample.instances) == ({}, ())
+    assert (sample.processes, sample.processes_ns) == (None, None)
     assert latest.gone() == set()

@@ -111,6 +111,16 @@ def test_a_call_that_has_become_slow_is_made_in_the_slow_tier(tmp_path: Path) ->
         device.close()
 
 
+def test_processes_that_nobody_wants_are_not_asked_for(tmp_path: Path) -> None:
+    with Rig.open(tmp_path, "h100", Options()) as rig:
+        rig.device.probe()
+        before = rig.fake.counts().total("nvmlDeviceGetComputeRunningProcesses_v3")
+        for tier in BUDGETS:
+            assert rig.device.sample(tier).processes is None
+        after = rig.fake.counts().total("nvmlDeviceGetComputeRunningProcesses_v3")
+        assert after == before
+
+
 @pytest.mark.parametrize("tier", BUDGETS)
 @pytest.mark.parametrize(("code", "state"), [(15, "lost"), (16, "reset_required")])
 def test_a_device_that_is_gone_is_said_to_be_and_asked_nothing_more(

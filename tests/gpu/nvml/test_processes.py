@@ -103,7 +103,7 @@ def test_a_process_that_is_only_sampled_is_there_too(tmp_path: Path) -> None:
 def test_graphics_processes_are_listed_on_request_and_seldom(tmp_path: Path) -> None:
     scenario = Scenario.profile("geforce").processes([(5, GIB)], kind="Graphics")
     symbol = "nvmlDeviceGetGraphicsRunningProcesses_v3"
-    with Rig.open(tmp_path, scenario, Options(graphics_processes=True)) as rig:
+    with Rig.open(tmp_path, scenario, Options(processes=True, graphics_processes=True)) as rig:
         rig.device.probe()
         assert rig.calls(lambda: rig.tick(tier="slow"))[symbol] == 1
         assert not rig.calls(lambda: rig.tick(tier="process"))[symbol]

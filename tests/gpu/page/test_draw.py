@@ -97,6 +97,30 @@ def test_codes_beyond_the_bound_are_other_and_events_are_counted() -> None:
     assert page.value(f"{G}events_total", event="ecc_dbe") == 2
 
 
+def test_no_xid_is_known_only_of_a_device_that_has_such_events() -> None:
+    deaf = device(xid_last=0, unsupported={"xid": "not_supported"})
+    assert drawn(device(xid_last=0)).value("DCGM_FI_DEV_XID_ERRORS") == 0
+    assert drawn(deaf).find("DCGM_FI_DEV_XID_ERRORS") == []
+    assert drawn(replace(deaf, xid_last=79)).value("DCGM_FI_DEV_XID_ERRORS") == 79
+    names = {one.name: one.family.classic for one in LOOK.families}
+    found = unsupported(deaf, LOOK, names)
+    assert found["DCGM_FI_DEV_XID_ERRORS"] == found[f"{G}xid_errors_total"] == "not_supported"
+
+
+def test_the_last_xid_has_no_more_than_twelve_labels() -> None:
+    rows = ["DCGM_FI_DEV_XID_ERRORS, gauge, x"]
+    rows += [f"{name}, label, x" for name in ("DCGM_FI_DRIVER_VERSION", "DCGM_FI_DEV_SERIAL")]
+    fields = read("\n".join(rows).encode(), "x.csv")
+    look = Look(fields, "classic", Fixed("n", fields.labels))
+    view = device(xid_last=31)
+    owners = Owners("ns", "pod", "container", "job")
+    page = Page(Dropped())
+    draw_status(page, view, make(Subject(view.identity, owners), look, look.families), look)
+    heads = {one.name: Head(one.name, one.kind, one.help) for one in look.families}
+    ((labels, value),) = Samples(page.text(heads, {}).decode()).find("DCGM_FI_DEV_XID_ERRORS")
+    assert (labels["err_code"], value, len(labels)) == ("31", 31, 12)
+
+
 def test_a_family_is_unsupported_once_nothing_of_it_can_be_had() -> None:
     names = {"DCGM_FI_DEV_FAN_SPEED": "DCGM_FI_DEV_FAN_SPEED"}
     view = device(unsupported={"fan_percent": "not_supported"})

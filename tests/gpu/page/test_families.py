@@ -12,7 +12,7 @@ from inferometer.gpu.page.families import (
     SHOWN,
     memory_ratio,
 )
-from inferometer.gpu.quantities import Counter, Gauge, Total
+from inferometer.gpu.quantities import XID, Counter, Gauge, Total
 from inferometer.metrics.catalog import METRICS
 from inferometer.metrics.dcgm import FAMILIES
 
@@ -71,6 +71,6 @@ def test_states_outlive_shares_on_a_page_that_is_too_long() -> None:
 
 def test_what_families_need_is_known() -> None:
     names = {str(q) for kind in (Gauge, Counter, Total) for q in kind}
-    assert {need for needs in NEEDS.values() for need in needs} <= names
+    assert {need for needs in NEEDS.values() for need in needs} <= names | {XID}
     assert set(NEEDS) <= OWN | {f.classic for f in FAMILIES}
     assert OPTIONAL < OWN

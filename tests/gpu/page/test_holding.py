@@ -1,4 +1,6 @@
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,8 @@ from inferometer.gpu.page.holding import (
 )
 from inferometer.gpu.page.names import Owners, own_labels
 from inferometer.gpu.page.page import Dropped, Page, catalogued
-from inferometer.gpu.pods.holders import DeviceKey, Holder, Snapshot
+from inferometer.gpu.pods.cgroups import Cgroups
+from inferometer.gpu.pods.holders import DeviceKey, Holder, PodName, Snapshot
 from inferometer.gpu.quantities import Counter, Gauge, Total
 from inferometer.gpu.sample import DeviceView, Identity, Instance, Process, Sample
 from inferometer.metrics.devices import DEVICES
@@ -67,6 +70,23 @@ def view(
     return replace(one, **changes)  # type: ignore[arg-type]
 
 
+def instance(gauges: dict[Gauge, float]) -> Instance:
+    return Instance(
+        gpu_instance=2,
+        compute_instance=0,
+        uuid=MIG,
+        profile="1g",
+        slices=1,
+        slices_max=7,
+        gauges=gauges,
+    )
+
+
+def with_instances(one: DeviceView, *parts: Instance) -> DeviceView:
+    assert one.sample is not None
+    return replace(one, sample=replace(one.sample, instances=parts))
+
+
 def drawn(shares: Shares, last: DeviceView) -> Samples:
     page = Page(Dropped())
     shares.draw(page, own_labels(WHO), last)
@@ -79,9 +99,7 @@ def test_only_a_single_holder_is_named() -> None:
 
 
 def test_a_device_and_its_instances_have_owners_of_their_own() -> None:
-    part = Instance(
-        gpu_instance=2, compute_instance=0, uuid=MIG, profile="1g", slices=1, slices_max=7
-    )
+    part = instance({})
     jobs = {Place(0, 2): ("5",)}
     whole, parts = owners_of(view(0), [part], snapshot(mig=(B,)), jobs)
     assert whole == Owners()
@@ -135,26 +153,116 @@ def test_time_that_does_not_pass_is_not_shared() -> None:
     assert drawn(shares, view(5)).find(f"{G}share_seconds_total") == []
 
 
+def test_a_tick_in_which_nobody_watched_belongs_to_the_next() -> None:
+    shares = Shares(Method())
+    for seconds in range(7):
+        watched = seconds // 2 * 2  # the driver tells of two seconds at a time
+        last = view(
+            seconds,
+            totals={Total.OBSERVED_NS: watched * S, Total.BUSY_NS: watched * S},
+            energy={Counter.ENERGY_MILLIJOULES: 1000 * seconds},
+        )
+        shares.take(last, snapshot(A), seconds * S)
+    page = drawn(shares, last)
+    assert page.value(f"{G}share_seconds_total", share="pod", pod="a") == 6
+    assert page.total(f"{G}share_energy_joules_total") == 6
+
+
+def test_where_nobody_watches_energy_is_others_and_time_is_not_told() -> None:
+    mig = replace(WHO, mig=True)
+    shares = Shares(Method())
+    for seconds in range(3):
+        part = instance({Gauge.MEMORY_USED_BYTES: 40.0})
+        energy = {Counter.ENERGY_MILLIJOULES: 1000 * seconds}
+        last = with_instances(view(seconds, energy=energy, identity=mig, totals={}), part)
+        shares.take(last, snapshot(mig=(B,)), seconds * S)
+    page = drawn(shares, last)
+    assert page.total(f"{G}attribution_info", method="mig", reason="no_gi_counters") == 1
+    assert page.total(f"{G}share_energy_joules_total", share="other") == 2
+    assert page.find(f"{G}share_seconds_total") == []
+    assert page.value(f"{G}share_memory_bytes", share="pod", pod="b") == 40
+
+
+def test_watching_that_has_stopped_is_not_waited_for_for_ever() -> None:
+    shares = Shares(Method())
+    for seconds in (0, 1, 30, 62):
+        totals = {Total.OBSERVED_NS: min(seconds, 1) * S, Total.BUSY_NS: 0}
+        energy = {Counter.ENERGY_MILLIJOULES: 1000 * seconds}
+        last = view(seconds, energy=energy, totals=totals)
+        shares.take(last, snapshot(A), seconds * S)
+    page = drawn(shares, last)
+    assert page.total(f"{G}share_energy_joules_total") == 62
+    assert page.total(f"{G}share_seconds_total") == 1
+
+
+def test_energy_of_a_gap_is_not_taken_for_that_of_idling() -> None:
+    shares = Shares(Method())
+    for seconds in (*range(10), *range(40, 50)):
+        watched = seconds if seconds < 10 else seconds - 30
+        totals = {Total.OBSERVED_NS: watched * S, Total.BUSY_NS: 0}
+        energy = {Counter.ENERGY_MILLIJOULES: 100_000 * seconds}
+        shares.take(view(seconds, energy=energy, totals=totals), snapshot(A), seconds * S)
+    for seconds in (50, 51):
+        totals = {Total.OBSERVED_NS: (seconds - 30) * S, Total.BUSY_NS: (seconds - 49) * S}
+        energy = {Counter.ENERGY_MILLIJOULES: 100_000 * 50 + 400_000 * (seconds - 50)}
+        last = view(seconds, energy=energy, totals=totals)
+        shares.take(last, snapshot(A), seconds * S)
+    page = drawn(shares, last)
+    assert page.value(f"{G}share_energy_joules_total", share="pod", pod="a") == 300
+
+
+def test_compute_instances_of_one_gpu_instance_share_its_numbers() -> None:
+    mig = replace(WHO, mig=True)
+    other = "MIG-fa4e0000-0000-4000-8000-000000000002"
+    whole = Snapshot(
+        holders={DeviceKey(uuid=MIG): (A,), DeviceKey(uuid=other): (A,)},
+        taken_s=0.0,
+        attributed=True,
+    )
+    shares = Shares(Method())
+    for seconds in range(3):
+        memory = {Gauge.MEMORY_USED_BYTES: 40.0}
+        parts = (instance(memory), replace(instance(memory), compute_instance=1, uuid=other))
+        one = with_instances(view(seconds, busy_s=float(seconds), identity=mig), *parts)
+        last = replace(one, instance_totals={MIG: {Total.BUSY_NS: seconds * S}, other: {}})
+        shares.take(last, whole, seconds * S)
+    page = drawn(shares, last)
+    assert page.total(f"{G}attribution_info", method="mig", reason="") == 1
+    assert page.value(f"{G}share_seconds_total", share="pod", pod="a") == pytest.approx(2 / 7)
+    assert page.value(f"{G}share_memory_bytes", share="pod", pod="a") == 40
+    assert page.value(f"{G}share_memory_bytes", share="other") == 60
+
+
+def test_processes_that_do_nothing_more_are_news_all_the_same(tmp_path: Path) -> None:
+    uid = "5f1d2c3b-aaaa-bbbb-cccc-0123456789ab"
+    for pid in (7, 8):
+        folder = tmp_path / str(pid)
+        folder.mkdir()
+        (folder / "stat").write_text(f"{pid} (python) S" + " 1" * 30)
+        (folder / "cgroup").write_text(f"0::/kubepods/pod{uid}/{'f' * 64}")
+    both = replace(snapshot(A, B), pods={uid: PodName("ns", "a", ("main",))})
+    shares = Shares(Method(cgroups=Cgroups(tmp_path)))
+    for seconds in range(26):
+        one = view(seconds, busy_s=float(min(seconds, 5)))
+        assert one.sample is not None
+        processes = (Process(7, 10, min(seconds // 5 * 5, 5) * S),)
+        read_ns = seconds // 5 * 5 * S
+        last = replace(one, sample=replace(one.sample, processes=processes, processes_ns=read_ns))
+        shares.take(last, both, seconds * S)
+    page = drawn(shares, last)
+    assert page.total(f"{G}attribution_info", method="process", reason="") == 1
+    assert page.value(f"{G}share_seconds_total", share="pod", pod="a") == 4
+    assert page.value(f"{G}share_seconds_total", share="other") == 1  # of before it was known
+    assert page.value(f"{G}share_seconds_total", share="idle") == 20
+
+
 def test_instances_share_a_device_by_their_slices() -> None:
     mig = replace(WHO, mig=True)
     shares = Shares(Method())
     for seconds in range(4):
-        part = Instance(
-            gpu_instance=2,
-            compute_instance=0,
-            uuid=MIG,
-            profile="1g",
-            slices=1,
-            slices_max=7,
-            gauges={Gauge.MEMORY_USED_BYTES: 40.0},
-        )
-        one = view(seconds, busy_s=float(seconds), identity=mig)
-        assert one.sample is not None
-        last = replace(
-            one,
-            sample=replace(one.sample, instances=(part,)),
-            instance_totals={MIG: {Total.BUSY_NS: seconds * S}},
-        )
+        part = instance({Gauge.MEMORY_USED_BYTES: 40.0})
+        one = with_instances(view(seconds, busy_s=float(seconds), identity=mig), part)
+        last = replace(one, instance_totals={MIG: {Total.BUSY_NS: seconds * S}})
         shares.take(last, snapshot(mig=(B,)), seconds * S)
     page = drawn(shares, last)
     assert page.total(f"{G}attribution_info", method="mig") == 1
@@ -168,7 +276,7 @@ def test_processes_are_shown_by_what_they_did_between_two_readings() -> None:
     def look(seconds: int, *processes: Process) -> Samples:
         one = view(seconds).sample
         assert one is not None
-        load.take(replace(one, processes=processes))
+        load.take(replace(one, processes=processes, processes_ns=one.moment_ns))
         page = Page(Dropped())
         load.draw(page, own_labels(WHO), wanted)
         return Samples(page.text(HEADS, {}).decode())
@@ -180,15 +288,39 @@ def test_processes_are_shown_by_what_they_did_between_two_readings() -> None:
     second = look(4, Process(7, 20, S), Process(9, None, 5))
     assert second.value(f"{G}process_busy_ratio", pid="7") == 0.25
     assert second.labels(f"{G}process_busy_ratio", "pid") == {"7"}
-    again = look(5, Process(7, 20, S), Process(9, None, 5))
+    one = view(5).sample
+    assert one is not None
+    load.take(replace(one, processes=(), processes_ns=4 * S))
+    page = Page(Dropped())
+    load.draw(page, own_labels(WHO), wanted)
+    again = Samples(page.text(HEADS, {}).decode())
     assert again.value(f"{G}process_busy_ratio", pid="7") == 0.25
+    idle = look(6, Process(7, 20, S), Process(9, None, 5))
+    assert idle.value(f"{G}process_busy_ratio", pid="7") == 0
+    restarted = look(7, Process(7, 20, 5))
+    assert restarted.find(f"{G}process_busy_ratio") == []
+
+
+@pytest.mark.parametrize("stale", [{}, {"processes": (), "processes_ns": 0}])
+def test_processes_that_were_read_long_ago_are_shown_no_more(stale: dict[str, Any]) -> None:
+    load = ProcessLoad()
+    wanted = {f"{G}process_memory_bytes", f"{G}process_busy_ratio"}
+    first, last = view(0).sample, view(61).sample
+    assert first is not None
+    assert last is not None
+    load.take(replace(first, processes=(Process(7, 10, 0),), processes_ns=0))
+    load.take(replace(last, **stale))
+    page = Page(Dropped())
+    load.draw(page, own_labels(WHO), wanted)
+    assert page.text(HEADS, {}) == b""
 
 
 def test_only_so_many_processes_have_series() -> None:
     load = ProcessLoad()
     sample = view(0).sample
     assert sample is not None
-    load.take(replace(sample, processes=tuple(Process(n, n, None) for n in range(1, 200))))
+    processes = tuple(Process(n, n, None) for n in range(1, 200))
+    load.take(replace(sample, processes=processes, processes_ns=0))
     page = Page(Dropped())
     load.draw(page, own_labels(WHO), {f"{G}process_memory_bytes"})
     found = Samples(page.text(HEADS, {}).decode()).find(f"{G}process_memory_bytes")

@@ -82,6 +82,7 @@ def test_the_list_is_printed_and_all_is_ended(
     if not running:
         machine.state = "absent"
         machine.views = list[DeviceView]  # type: ignore[method-assign]
-    assert show([machine], LOOK) == code
+    naps: list[float] = []
+    assert show([machine], LOOK, clock_s=lambda: sum(naps), sleep=naps.append) == code
     assert machine.calls == ("start", "begin_stop", "stop")
     assert capsys.readouterr().out.startswith("backend")

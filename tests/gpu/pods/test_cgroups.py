@@ -126,8 +126,9 @@ def test_a_process_that_has_ended_is_remembered_for_a_while(proc: Proc, groups: 
     assert groups.of(7) is None
 
 
-def test_the_number_of_remembered_processes_is_bounded(proc: Proc, groups: Cgroups) -> None:
-    for pid in range(1, cgroups.PROCESSES_MAX + 2):
+def test_the_number_of_remembered_processes_is_bounded(proc: Proc) -> None:
+    groups = Cgroups(proc.root, clock=lambda: 0.0, processes_max=100)
+    for pid in range(1, 102):
         proc.process(pid, in_pod())
         groups.of(pid)
         proc.end(pid)

@@ -21,6 +21,7 @@ from inferometer.gpu.pods.holders import (
 )
 from inferometer.gpu.pods.mapfile import MapFile, decode
 from inferometer.gpu.pods.podmap import Places, PodMap, direct, run_podmap
+from inferometer.gpu.stopping import Stop
 from support.fake_kubelet import GPU_A, GPU_B, GrpcKubelet, pod
 
 A = Holder("serving", "a", "vllm")
@@ -187,7 +188,7 @@ def test_places_may_have_an_api_server(tmp_path: Path) -> None:
 def test_the_program_writes_the_map_until_it_is_told_to_stop(
     socket_path: Path, tmp_path: Path
 ) -> None:
-    file, stop = tmp_path / "map.json", threading.Event()
+    file, stop = tmp_path / "map.json", Stop()
     places = Places(kubelet_socket=socket_path, log_root=tmp_path)
     codes: list[int] = []
     program = threading.Thread(

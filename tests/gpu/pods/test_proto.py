@@ -134,7 +134,13 @@ def test_the_size_of_a_message_is_bounded() -> None:
             encode_list(
                 (
                     PodResources(
-                        "p", "n", (ContainerResources("c", (PluginDevices("r", ("",) * 262_145),)),)
+                        "p",
+                        "n",
+                        (
+                            ContainerResources(
+                                "c", (PluginDevices("r", ("",) * (proto.DEVICES_MAX + 1)),)
+                            ),
+                        ),
                     ),
                 )
             ),

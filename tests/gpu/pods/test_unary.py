@@ -245,6 +245,20 @@ def test_a_deadline_that_the_server_notices_first_is_a_timeout(socket_path: Path
         assert reason(socket_path) == "timeout"
 
 
+def test_a_server_that_hears_no_more_may_still_be_answering(socket_path: Path) -> None:
+    def script(call: Call) -> None:
+        call.sock.shutdown(socket.SHUT_RD)
+        call.h2.ping(b"12345678")  # whoever answers it learns that nobody is there to hear
+        call.flush()
+        call.stopped.wait(0.05)
+        call.head()
+        call.message(b"ab")
+        call.trailers()
+
+    with RawKubelet(socket_path, script):
+        assert call(Endpoint(socket_path), LIST, b"") == b"ab"
+
+
 def test_an_answer_that_ends_before_the_server_goes_away_counts(socket_path: Path) -> None:
     def script(call: Call) -> None:
         call.h2.send_headers(call.stream, [(":status", "200")])

@@ -208,6 +208,17 @@ def test_a_device_that_is_no_longer_listed_is_lost_and_still_shown(slots: Slots)
     assert view(slots, 2).state == "lost"
 
 
+def test_a_device_that_was_lost_is_still_expected_until_there_is_another_child(
+    slots: Slots,
+) -> None:
+    slots.take(Hello("", ("GPU-0", "GPU-1"), 2), 0)
+    slots.take(Hello("", ("GPU-1",), 2), 0)
+    assert slots.expected == 2
+    slots.child_ended(None)
+    slots.take(Hello("", ("GPU-1",), 2), 0)
+    assert slots.expected == 1
+
+
 def test_messages_about_a_device_that_nobody_announced_are_left_out(slots: Slots) -> None:
     slots.take(sample(1, index=7), 1 * S)
     slots.take(Condition("GPU-7", "lost", 15, backend_lost=False), 0)

@@ -83,19 +83,21 @@ def test_a_listener_that_fails_spoils_nothing(script: Script) -> None:
 @pytest.mark.req("GX-01")
 def test_one_hung_device_of_eight_leaves_the_others_every_tick(script: Script) -> None:
     script.set(devices=8)
-    with supervised(script, pace=replace(PACE, tick_s=0.5)) as supervisor:
+    with supervised(script, pace=replace(PACE, tick_s=0.2)) as supervisor:
         up(supervisor, 8)
         pid = child_of(supervisor)
         script.set(hang=[3])
         hung_s = time.monotonic()
         wait_until(lambda: states(supervisor)[3] == "stalled", what="stalled")
-        assert time.monotonic() - hung_s < 3 * 0.5 + 3 * 0.5
+        assert time.monotonic() - hung_s < 3
         before = {v.identity.index: v for v in supervisor.views()}
         name, age_s = before[3].call_inflight or ("", 0.0)
         assert name == "Sample"
-        assert age_s > 3 * 0.5
+        assert age_s > 3 * 0.2
         assert before[3].sample is None
-        wait_until(lambda: (supervisor.views()[3].call_inflight or ("", 0))[1] > 4, what="4 s")
+        wait_until(
+            lambda: (supervisor.views()[3].call_inflight or ("", 0))[1] > 1.6, what="8 ticks"
+        )
         after = {v.identity.index: v for v in supervisor.views()}
         for index in set(range(8)) - {3}:
             assert after[index].state == "ok"

@@ -18,7 +18,7 @@ from inferometer.gpu.amd.processes import Processes
 from inferometer.gpu.amd.throttling import Throttling
 from inferometer.gpu.backend import Calls, DeviceError
 from inferometer.gpu.binding.integrals import WATTS_TO_MICROJOULES, Source, Totals, lacking
-from inferometer.gpu.quantities import Counter, Gauge, Tier, Total
+from inferometer.gpu.quantities import XID, Counter, Gauge, Tier, Total
 from inferometer.gpu.sample import DeviceState, Identity, Process, Reading, Reason
 
 METRICS: Final = "amdsmi_get_gpu_metrics_info"
@@ -35,15 +35,18 @@ THROTTLED: Final = (
     Gauge.CLOCKS_EVENT_REASONS,
 )
 ENERGY: Final = Source(Total.ENERGY_MICROJOULES, Gauge.POWER_WATTS, divisor=WATTS_TO_MICROJOULES)
-NEVER: Final = lacking(
-    (
-        *(quantity for ask in ASKS for quantity in ask.quantities),
-        *THROTTLED,
-        Gauge.MEMORY_FREE_BYTES,
-        Gauge.FAN_PERCENT,
+NEVER: Final[Mapping[str, Reason]] = {
+    XID: "backend",
+    **lacking(
+        (
+            *(quantity for ask in ASKS for quantity in ask.quantities),
+            *THROTTLED,
+            Gauge.MEMORY_FREE_BYTES,
+            Gauge.FAN_PERCENT,
+        ),
+        (*BUSY, ENERGY),
     ),
-    (*BUSY, ENERGY),
-)
+}
 DRIVER_GONE: Final = frozenset({32, 34})
 DEVICE_GONE: Final = frozenset({12, 14, 31})
 NO_PERMISSION: Final = 10

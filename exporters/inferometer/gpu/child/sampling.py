@@ -178,7 +178,8 @@ class Sampler:
             self._latest.clear()  # what a tier said before it may be long past by now
             self._grid.all_due()
         for tier in self._grid.tiers():
-            self._latest.take(tier, self._device.sample(tier))
+            reading = self._device.sample(tier)
+            self._latest.take(tier, reading, read_ns=self._clock.monotonic_ns())
         self._health.completed()
         self._tell("identity", Found(self.identity))
         moment = (self._clock.monotonic_ns(), self._clock.wall_s())

@@ -81,17 +81,18 @@ class Latest:
         self._by_tier: dict[Tier, Reading] = {}
         self._instances: tuple[Instance, ...] = ()
         self._processes: tuple[Process, ...] | None = None
+        self._processes_ns: int | None = None
         self._refused: dict[str, int] = {}
         self._seen: set[Quantity] = set()
 
     def clear(self) -> None:
         """Forget all values, since the device may be another than before."""
         self._by_tier.clear()
-        self._instances, self._processes = (), None
+        self._instances, self._processes, self._processes_ns = (), None, None
         self._seen.clear()
 
-    def take(self, tier: Tier, reading: Reading) -> None:
-        """Keep a reading."""
+    def take(self, tier: Tier, reading: Reading, *, read_ns: int) -> None:
+        """Keep a reading that was made at a moment of CLOCK_MONOTONIC."""
         gauges = self._plausible(reading.gauges, math.isfinite)
         counters = self._plausible(reading.counters, _is_count)
         totals = self._plausible(reading.totals, _is_count)
@@ -102,7 +103,7 @@ class Latest:
         if reading.instances is not None:
             self._instances = reading.instances
         if reading.processes is not None:
-            self._processes = reading.processes
+            self._processes, self._processes_ns = reading.processes, read_ns
 
     @property
     def instances(self) -> frozenset[str]:
@@ -127,6 +128,7 @@ class Latest:
             totals={k: v for r in readings for k, v in r.totals.items()},
             instances=self._instances,
             processes=self._processes,
+            processes_ns=self._processes_ns,
             unsupported=unsupported,
             implausible=implausible,
         )

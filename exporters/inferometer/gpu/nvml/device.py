@@ -77,6 +77,7 @@ class NvmlDevice:
             driver_version=identity.driver_version,
             graphics=options.graphics_processes,
         )
+        self._lists_processes = options.processes
         self._limits = Limits(self._traffic.pcie_limit, self._traffic.nvlink_limit)
 
     @property
@@ -180,8 +181,10 @@ class NvmlDevice:
         instances = self._mig.read(tier)
         if self._mig.on != self._identity.mig:
             self._identity = replace(self._identity, mig=self._mig.on)
-        self._watch_instances()
-        processes = self._processes.read(tier, draft)
+        processes = None
+        if self._lists_processes:
+            self._watch_instances()
+            processes = self._processes.read(tier, draft)
         if tier != "process":
             self._caller.end()
         return replace(draft.reading(), instances=instances, processes=processes)

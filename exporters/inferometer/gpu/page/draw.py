@@ -10,7 +10,7 @@ from math import isfinite
 from inferometer.gpu.page.families import NEEDS, PREFIX, memory_ratio
 from inferometer.gpu.page.page import NONE, Page, pair
 from inferometer.gpu.page.plan import InstancePlan, Look, Plan
-from inferometer.gpu.quantities import Gauge
+from inferometer.gpu.quantities import XID, Gauge
 from inferometer.gpu.sample import DeviceView, Instance, Sample
 from inferometer.metrics.devices import FABRIC_STATES, RECOVERY_ACTIONS, STATES, THROTTLE_BITS
 
@@ -42,7 +42,8 @@ def _draw_events(page: Page, view: DeviceView, plan: Plan, draw: "_Drawing") -> 
         draw.one("xid_last_seen_timestamp_seconds", xid.last_s, label)
     for event, count in view.events.items():
         draw.one("events_total", count, pair("event", event))
-    if view.xid_last is not None:
+    # 0 is known only of a device that can tell; events may be of its neighbours alone.
+    if view.xid_last or (view.xid_last == 0 and XID not in view.unsupported):
         for name, labels in plan.xids:
             prefix = labels.prefix(name, f'err_code="{view.xid_last}"')
             page.put(name, prefix, view.xid_last)

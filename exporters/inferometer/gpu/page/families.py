@@ -7,7 +7,7 @@ the driver included; counters of our own come from sums that outlive a child. Pu
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from inferometer.gpu.quantities import Counter, Gauge, Quantity, Total
+from inferometer.gpu.quantities import XID, Counter, Gauge, Quantity, Total
 from inferometer.metrics.dcgm import FAMILIES, DcgmFamily
 from inferometer.metrics.devices import DEVICES, HEALTH, LOAD, SHARES, STATUS
 from inferometer.metrics.exporter import EXPORTER
@@ -231,6 +231,7 @@ def _unsupported() -> dict[str, tuple[str, ...]]:
     for part in (*OF_SAMPLE, *OF_TOTALS, *OF_COUNTERS):
         name = f"{PREFIX}{part.family}"
         found[name] = (*found.get(name, ()), part.shown.quantity.value)
+    found[LAST_XID] = found[f"{PREFIX}xid_errors_total"] = (XID,)
     found[f"{PREFIX}throttle_active"] = (Gauge.CLOCKS_EVENT_REASONS.value,)
     found[f"{PREFIX}recovery_action"] = (Gauge.RECOVERY_ACTION.value,)
     found[f"{PREFIX}fabric_state"] = (Gauge.FABRIC_STATE.value,)

@@ -15,7 +15,7 @@ from inferometer.gpu.page.names import Owners as Names
 from inferometer.gpu.page.page import Labels, Page
 from inferometer.gpu.pods.attribution import Attribution
 from inferometer.gpu.pods.cgroups import Cgroups
-from inferometer.gpu.pods.holders import Holder, Snapshot
+from inferometer.gpu.pods.holders import Holder, Snapshot, merged
 from inferometer.gpu.pods.ids import target
 from inferometer.gpu.pods.owners import Owners
 from inferometer.gpu.pods.shares import InstanceUse
@@ -25,7 +25,14 @@ from inferometer.gpu.sample import DeviceView, Instance, Process, Sample
 
 PROCESSES_MAX: Final = 64
 """Processes of a device that get series of their own."""
+PROCESSES_AGE_NS_MAX: Final = 60_000_000_000
+"""How old a list of processes may be, or three times as old as it was when the next one came."""
 UNKNOWN_BYTES: Final = 2**64 - 1
+
+UNWATCHED_NS_MAX: Final = 60_000_000_000
+"""How long the next news of how busy a device is are waited for; then that time is unknown."""
+GAP: Final = 1.5
+"""A tick this many times as long as the time that was watched has energy of more than that time."""
 
 Floor = Literal["idle", "holders"]
 
@@ -60,12 +67,17 @@ def owners_of(
 
 
 class _Sums(NamedTuple):
-    """A device's sums at a moment."""
+    """A device's sums at a moment. `observed_ns` None: no backend watches how busy it is."""
 
-    observed_ns: int
+    moment_ns: int
+    observed_ns: int | None
     busy_ns: int | None
     energy_uj: int | None
     instances: dict[str, int]
+
+    def watched(self, before: "_Sums") -> bool:
+        """Return whether somebody has watched how busy the device is since then."""
+        return self.observed_ns is not None and self.observed_ns > (before.observed_ns or 0)
 
 
 class Shares:
@@ -84,29 +96,35 @@ class Shares:
         sample = view.sample
         if sample is None:
             return
-        sums = _sums(view)
-        before, self._before = self._before, sums
-        dt_ns = 0 if before is None else sums.observed_ns - before.observed_ns
-        if before is None or dt_ns <= 0:
+        sums, before = _sums(view), self._before
+        if before is None:
+            self._before = sums
             return
+        passed_ns = sums.moment_ns - before.moment_ns
+        dt_ns = _watched_ns(before, sums)
+        if dt_ns <= 0:  # what is added meanwhile belongs to the next tick
+            return
+        self._before = sums
         whole = target(view.identity)
         uses = None
         if self._owners is not None:
+            read_ns = sample.processes_ns
             uses = self._owners.uses(
-                sample.processes, read_ns=None, snapshot=snapshot, target=whole
+                sample.processes, read_ns=read_ns, snapshot=snapshot, target=whole
             )
         instances = None
         if view.identity.mig:
             instances = _instance_uses(view, sample, snapshot, (before, sums))
         tick = Tick(
             dt_ns=dt_ns,
-            busy_ns=_delta(sums.busy_ns, before.busy_ns),
+            busy_ns=_delta(sums.busy_ns, before.busy_ns) if sums.watched(before) else None,
             energy_mj=self._millijoules(_delta(sums.energy_uj, before.energy_uj)),
             used_bytes=_whole(sample.gauges.get(Gauge.MEMORY_USED_BYTES)),
             holders=snapshot.of(whole),
             processes=uses,
             instances=instances,
             slices=sample.instances[0].slices_max if sample.instances else None,
+            whole=passed_ns <= GAP * dt_ns,
         )
         self._attribution.take(tick, now_ns)
 
@@ -149,27 +167,38 @@ class ProcessLoad:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._processes: tuple[Process, ...] | None = None
-        self._moment_ns = 0
+        self._processes: tuple[Process, ...] = ()
+        self._read_ns: int | None = None
+        self._span_ns = 0
         self._ratios: dict[int, float] = {}
 
     def take(self, sample: Sample) -> None:
-        """Look whether there is a new reading."""
-        if sample.processes is None or sample.processes == self._processes:
-            return
-        before = {} if self._processes is None else {p.pid: p.busy_ns for p in self._processes}
-        span_ns = sample.moment_ns - self._moment_ns
+        """Look whether there is a new reading; one that is far too old tells nothing any more."""
+        read_ns = sample.processes_ns
+        if sample.processes is None or read_ns is None or self._is_old(sample.moment_ns, read_ns):
+            self._processes, self._read_ns, self._ratios = (), None, {}
+        elif read_ns != self._read_ns:
+            self._compare(sample.processes, read_ns)
+
+    def _is_old(self, now_ns: int, read_ns: int) -> bool:
+        return now_ns - read_ns > max(PROCESSES_AGE_NS_MAX, 3 * self._span_ns)
+
+    def _compare(self, processes: tuple[Process, ...], read_ns: int) -> None:
+        before = {process.pid: process.busy_ns for process in self._processes}
+        self._span_ns = 0 if self._read_ns is None else read_ns - self._read_ns
         self._ratios = {}
-        for process in sample.processes:
+        for process in processes:
             was = before.get(process.pid)
-            if was is not None and process.busy_ns is not None and span_ns > 0:
-                self._ratios[process.pid] = max(0, process.busy_ns - was) / span_ns
-        self._processes, self._moment_ns = sample.processes, sample.moment_ns
+            if was is None or process.busy_ns is None or self._span_ns <= 0:
+                continue
+            if process.busy_ns >= was:  # else it is another process of the same number
+                self._ratios[process.pid] = (process.busy_ns - was) / self._span_ns
+        self._processes, self._read_ns = processes, read_ns
 
     def draw(self, page: Page, own: Labels, wanted: Iterable[str]) -> None:
         """Draw the families that are wanted, for the processes with most memory."""
         memory, busy = f"{PREFIX}process_memory_bytes", f"{PREFIX}process_busy_ratio"
-        largest = sorted(self._processes or (), key=lambda p: -(p.memory_bytes or 0))
+        largest = sorted(self._processes, key=lambda p: -(p.memory_bytes or 0))
         for process in largest[:PROCESSES_MAX]:
             label = f'pid="{process.pid}"'
             known = process.memory_bytes not in (None, UNKNOWN_BYTES)
@@ -194,11 +223,24 @@ def draw_jobs(page: Page, view: DeviceView, jobs: Jobs) -> None:
         page.put(name, labels.prefix(name), 1)
 
 
+def _watched_ns(before: _Sums, now: _Sums) -> int:
+    """Return the time that a tick is of: over which somebody watched, else by the clock.
+
+    0 where watching has not gone on, unless that is so for long.
+    """
+    passed_ns = now.moment_ns - before.moment_ns
+    if now.observed_ns is None:
+        return passed_ns
+    watched_ns = now.observed_ns - (before.observed_ns or 0)
+    return watched_ns if watched_ns > 0 or passed_ns < UNWATCHED_NS_MAX else passed_ns
+
+
 def _sums(view: DeviceView) -> _Sums:
     energy_uj = view.totals.get(Total.ENERGY_MICROJOULES)
     counted_mj = view.accumulated.get(Counter.ENERGY_MILLIJOULES)
     return _Sums(
-        view.totals.get(Total.OBSERVED_NS, 0),
+        view.sample.moment_ns if view.sample else 0,
+        view.totals.get(Total.OBSERVED_NS),
         view.totals.get(Total.BUSY_NS),
         energy_uj if counted_mj is None else counted_mj * 1000,
         {
@@ -212,15 +254,26 @@ def _sums(view: DeviceView) -> _Sums:
 def _instance_uses(
     view: DeviceView, sample: Sample, snapshot: Snapshot, sums: tuple[_Sums, _Sums]
 ) -> tuple[InstanceUse, ...]:
+    """Return what each GPU instance did; its compute instances share its memory and counters."""
+    groups: dict[int, list[Instance]] = {}
+    for instance in sample.instances:
+        groups.setdefault(instance.gpu_instance, []).append(instance)
+    return tuple(_group_use(view, group, snapshot, sums) for group in groups.values())
+
+
+def _group_use(
+    view: DeviceView, group: Sequence[Instance], snapshot: Snapshot, sums: tuple[_Sums, _Sums]
+) -> InstanceUse:
     before, now = sums
-    return tuple(
-        InstanceUse(
-            holders=snapshot.of(target(view.identity, instance)),
-            slices=instance.slices,
-            busy_ns=_delta(now.instances.get(instance.uuid), before.instances.get(instance.uuid)),
-            used_bytes=_whole(instance.gauges.get(Gauge.MEMORY_USED_BYTES)),
-        )
-        for instance in sample.instances
+    held = [snapshot.of(target(view.identity, one)) for one in group]
+    known = [holders for holders in held if holders is not None]
+    busy = [_delta(now.instances.get(one.uuid), before.instances.get(one.uuid)) for one in group]
+    used = [_whole(one.gauges.get(Gauge.MEMORY_USED_BYTES)) for one in group]
+    return InstanceUse(
+        holders=merged(known) if len(known) == len(held) else None,
+        slices=max(one.slices for one in group),
+        busy_ns=next((one for one in busy if one is not None), None),
+        used_bytes=next((one for one in used if one is not None), None),
     )
 
 

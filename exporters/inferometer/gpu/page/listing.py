@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from inferometer.gpu.page.draw import unsupported
-from inferometer.gpu.page.families import LAST_XID, NEEDS, PREFIX
+from inferometer.gpu.page.families import NEEDS, PREFIX
 from inferometer.gpu.page.fields import Field
 from inferometer.gpu.page.names import named
 from inferometer.gpu.page.plan import Look
+from inferometer.gpu.quantities import XID
 from inferometer.gpu.sample import BackendView, DeviceView
 from inferometer.metrics.dcgm import FAMILIES
 
@@ -53,12 +54,18 @@ class Group(NamedTuple):
     told: tuple[str, ...]
 
 
-def show(supervisors: Sequence[Supervised], look: Look) -> int:
+def show(
+    supervisors: Sequence[Supervised],
+    look: Look,
+    *,
+    clock_s: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
     """Print the list and return the exit code: 0 if any backend runs, else 1."""
     try:
         for supervisor in supervisors:
             supervisor.start()
-        _await(supervisors, clock_s=time.monotonic, sleep=time.sleep)
+        _await(supervisors, clock_s=clock_s, sleep=sleep)
         backends = [one.backend() for one in supervisors]
         views = [view for one in supervisors for view in one.views()]
     finally:
@@ -135,7 +142,7 @@ def groups(views: Sequence[DeviceView], look: Look, names: Sequence[str]) -> lis
 def _told(view: DeviceView, name: str, refused: dict[str, str]) -> str:
     if name in refused:
         return refused[name]
-    if name == LAST_XID:
+    if NEEDS.get(name) == (XID,):
         return YES if view.xid_last is not None else UNKNOWN
     if view.sample is None:
         return view.state

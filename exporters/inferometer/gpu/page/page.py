@@ -5,7 +5,7 @@ page's cost is text that does not change. Pure: no clock, no thread.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
+from itertools import accumulate, starmap
 from math import inf, isfinite
 from typing import Final
 
@@ -33,14 +33,18 @@ def pair(name: str, value: str) -> str:
 class Labels:
     """Values of labels that many families share, with the text of each series once it is made."""
 
-    __slots__ = ("_prefixes", "count", "text")
+    __slots__ = ("_pairs", "_prefixes", "count", "text")
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Take labels in their order; those without a value, and beyond the limit, are left out."""
-        kept = [pair(name, value) for name, value in pairs if value][:LABELS_MAX]
-        self.text = ",".join(kept)
-        self.count = len(kept)
+        self._pairs = [(name, value) for name, value in pairs if value][:LABELS_MAX]
+        self.text = ",".join(starmap(pair, self._pairs))
+        self.count = len(self._pairs)
         self._prefixes: dict[tuple[str, str], str] = {}
+
+    def with_room(self) -> "Labels":
+        """Return these without the last one if there is no room for one more."""
+        return Labels(self._pairs[: LABELS_MAX - 1])
 
     def prefix(self, name: str, extra: str = "") -> str:
         """Return the text of a series up to its value; `extra` are further labels, as text."""

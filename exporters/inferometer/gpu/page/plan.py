@@ -130,7 +130,11 @@ def make(subject: Subject, look: Look, families: Sequence[Named]) -> Plan:
         accumulated=tuple(_own_counters(OF_COUNTERS, own, look)),
         totals=tuple(_own_totals(own, look)),
         ratios=_named_as(pairs, MEMORY_SHARE),
-        xids=tuple((one.name, labels) for one, labels in pairs if one.family.classic == LAST_XID),
+        xids=tuple(
+            (one.name, labels.with_room())
+            for one, labels in pairs
+            if one.family.classic == LAST_XID
+        ),
         instances=tuple(_instances(subject, look, shown)),
     )
 

@@ -171,7 +171,7 @@ class Attribution:
             self._ledger.add_other_energy(energy_mj)
 
     def _learn(self, tick: Tick, busy_ns: int) -> None:
-        if tick.energy_mj is not None:
+        if tick.energy_mj is not None and tick.whole:
             self._floor.learn(tick.dt_ns, busy_ns=busy_ns, energy_mj=tick.energy_mj)
 
     def _set_memory_of_whole(self, tick: Tick) -> None:

@@ -71,10 +71,15 @@ class Cgroups:
     """Looks processes up and remembers them by (pid, start time); one thread only."""
 
     def __init__(
-        self, proc_root: Path = PROC, *, clock: Callable[[], float] = time.monotonic
+        self,
+        proc_root: Path = PROC,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        processes_max: int = PROCESSES_MAX,
     ) -> None:
         """Read nothing yet."""
         self._root = proc_root
+        self._processes_max = processes_max
         self._clock = clock
         self._seen: dict[int, _Seen] = {}
 
@@ -103,7 +108,7 @@ class Cgroups:
 
     def _remember(self, pid: int, seen: _Seen) -> None:
         self._seen[pid] = seen
-        if len(self._seen) > PROCESSES_MAX:
+        if len(self._seen) > self._processes_max:
             del self._seen[next(iter(self._seen))]
 
     def _started(self, pid: int) -> str | None:

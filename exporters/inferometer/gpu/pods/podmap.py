@@ -27,6 +27,7 @@ from inferometer.gpu.pods.direct import Direct
 from inferometer.gpu.pods.holders import MAP_AGE_S_MAX, MapError, Snapshot
 from inferometer.gpu.pods.kubelet import SOCKET, Kubelet
 from inferometer.gpu.pods.names import LOG_ROOT
+from inferometer.gpu.stopping import Stop
 
 PERIOD_S: Final = 5.0
 STOP_WAIT_S: Final = 0.5
@@ -79,9 +80,13 @@ class PodMap:
         """Begin with the first map at once; nobody waits for it."""
         self._thread.start()
 
+    def begin_stop(self) -> None:
+        """Tell the thread to end; does not wait."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """End the thread, but do not wait for one that hangs."""
-        self._stopping.set()
+        self.begin_stop()
         if self._thread.is_alive():
             self._thread.join(STOP_WAIT_S)
 
@@ -156,14 +161,14 @@ def run_podmap(
     file: Path,
     *,
     period_s: float = PERIOD_S,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> int:
     """Write the map into `file` until SIGTERM, SIGINT or `stop`; returns the exit code.
 
     Failures of any kind are in the file, for the exporter to count. What was written last stays:
     its reader drops it by age.
     """
-    stopping = stop or threading.Event()
+    stopping = stop or Stop()
 
     def publish(snapshot: Snapshot) -> None:
         mapfile.write(file, mapfile.encode(snapshot, now_s=time.monotonic()))
@@ -177,7 +182,7 @@ def run_podmap(
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(stopping: threading.Event) -> Iterator[None]:
+def _stopped_by_signals(stopping: Stop) -> Iterator[None]:
     """Set the event on SIGTERM and SIGINT; only the main thread may listen for them."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -25,7 +25,7 @@ PODS_MAX: Final = 4096
 CONTAINERS_MAX: Final = 16_384
 DEVICES_MAX: Final = 1 << 18
 """Device ids and claimed devices of one answer: time-slicing multiplies them."""
-FIELDS_MAX: Final = 1 << 20
+FIELDS_MAX: Final = 1 << 19
 """Fields that are looked at, unknown ones included."""
 GROUPS_MAX: Final = 64
 """Groups, an old way of nesting, that are skipped within each other."""

@@ -27,7 +27,8 @@ class Tick:
 
     `holders` None: there is no map. `processes` None: no process data came with this tick, and
     `()`: there are no processes. `instances` None: MIG is off. `slices` are those of the whole
-    device, of which instances have their part; None takes the sum over the instances.
+    device, of which instances have their part; None takes the sum over the instances. Unless
+    `whole`, energy is that of a longer time than `dt_ns`, which tells nothing of idling.
     """
 
     dt_ns: int
@@ -38,6 +39,7 @@ class Tick:
     processes: tuple[ProcessUse, ...] | None = None
     instances: tuple[InstanceUse, ...] | None = None
     slices: int | None = None
+    whole: bool = True
 
     def present(self) -> set[Holder]:
         """Return every container that holds the device, or has a process on it."""

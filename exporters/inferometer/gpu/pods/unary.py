@@ -109,10 +109,14 @@ class _Wire:
         self._bytes_left = endpoint.answer_bytes_max + endpoint.framing_bytes_max
 
     def send(self, data: bytes) -> None:
-        """Send all of it in time. Raises OSError."""
+        """Send all of it in time. Raises OSError, but not where the other end has left.
+
+        It may have answered before, which is still to be read.
+        """
         if data:
             self._sock.settimeout(self.left_s())
-            self._sock.sendall(data)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._sock.sendall(data)
 
     def receive(self) -> bytes:
         """Return what comes next, b"" at the end. Raises OSError, or CallError at the cap."""

@@ -162,6 +162,7 @@ _SAMPLE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "implausible": _counts,
     "instances": _list(lambda value: Instance(**_record(value, _INSTANCE))),
     "processes": _list(_process),
+    "processes_ns": _count,
 }
 _INSTANCE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "gpu_instance": _whole,

@@ -164,6 +164,7 @@ class Slots:
         self._order: tuple[Slot, ...] = ()
         self.listed: tuple[str, ...] = ()
         """Devices that the present child has listed."""
+        self._ever_listed: set[str] = set()
 
     def take(self, message: Message, now_ns: int) -> None:
         """Take in what a child says of devices."""
@@ -181,8 +182,14 @@ class Slots:
             self._slot(message.uuid).happened(message)
         elif isinstance(message, Hello):
             self.listed = message.uuids
+            self._ever_listed.update(message.uuids[:DEVICES_MAX])
             for uuid in self._slots.keys() - set(message.uuids):
                 self._slots[uuid].conditioned("lost")
+
+    @property
+    def expected(self) -> int:
+        """How many devices the present child has listed, those included that were lost since."""
+        return len(self._ever_listed)
 
     def child_started(self) -> None:
         """Note that another process counts from now on."""
@@ -197,6 +204,7 @@ class Slots:
     def child_ended(self, state: DeviceState | None) -> None:
         """Note that nobody reads the devices any more; `state` as for a slot."""
         self.listed = ()
+        self._ever_listed.clear()
         for slot in self._slots.values():
             slot.child_ended(state)
 

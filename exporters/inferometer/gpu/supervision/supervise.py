@@ -287,8 +287,10 @@ class Supervisor:
                 self._life.worked()
 
     def _tell(self, uuid: str) -> None:
+        if self._on_sample is None:
+            return
         view = self._slots.view(uuid, self._clock_ns())
-        if self._on_sample is None or view is None:
+        if view is None:
             return
         try:
             self._on_sample(view)
@@ -332,7 +334,7 @@ class Supervisor:
             name=self._command.backend,
             state=self._life.state,
             reason=self._life.reason,
-            devices_listed=len(self._slots.listed) if running else None,
+            devices_listed=self._slots.expected if running else None,
             devices_pci=self._work.devices_pci,
             driver_version=self._work.driver_version,
             calls=self._work.calls,

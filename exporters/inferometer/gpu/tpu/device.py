@@ -5,12 +5,15 @@ from typing import Final
 
 from inferometer.gpu.backend import Calls, DeviceError
 from inferometer.gpu.binding.integrals import Totals, lacking
-from inferometer.gpu.quantities import Gauge, Tier, Total
+from inferometer.gpu.quantities import XID, Gauge, Tier, Total
 from inferometer.gpu.sample import Identity, Reading, Reason
 from inferometer.gpu.tpu.client import GONE, Answer, Client
 from inferometer.gpu.tpu.layout import DUTY, GAUGES, NAMES, SOURCES, Chip, plausible, read
 
-NEVER: Final = lacking((*GAUGES.values(), Gauge.MEMORY_FREE_BYTES), SOURCES)
+NEVER: Final[Mapping[str, Reason]] = {
+    **lacking((*GAUGES.values(), Gauge.MEMORY_FREE_BYTES), SOURCES),
+    XID: "backend",
+}
 LOST: Final = "lost"
 STALLED: Final = "stalled"
 GONE_MAX: Final = 2
