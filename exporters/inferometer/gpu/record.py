@@ -21,8 +21,8 @@ from inferometer.gpu.backend import Backend, BackendError, Device, DeviceError, 
 from inferometer.gpu.capture import Writer
 from inferometer.gpu.child.calls import Meter
 from inferometer.gpu.quantities import Tier
-from inferometer.gpu.stopping import Stop
 from inferometer.settings import resolve
+from inferometer.stopping import Stop
 
 if TYPE_CHECKING:
     from inferometer.gpu.nvml.library import Library

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 from inferometer import log
@@ -16,6 +15,7 @@ from inferometer.demo.settings import SECONDS_ALONE, Settings
 from inferometer.demo.stage import Stage
 from inferometer.live.cli import version
 from inferometer.settings import resolve
+from inferometer.stopping import Stop
 
 PROGRAM: Final = "demo"
 LOOK_EVERY_S: Final = 0.5
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the demo and print its summary. Raises UserError and WorldError."""
     settings = resolve(Settings, argv, environ=environment(os.environ), program=PROGRAM)
     log.setup(PROGRAM)
-    stopping = Event()
+    stopping = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     seconds = duration_s(settings, terminal=sys.stdout.isatty())
@@ -60,7 +60,7 @@ def duration_s(settings: Settings, *, terminal: bool) -> float | None:
     return None if terminal else SECONDS_ALONE
 
 
-def _wait(stage: Stage, stopping: Event, seconds: float | None) -> None:
+def _wait(stage: Stage, stopping: Stop, seconds: float | None) -> None:
     end_s = float("inf") if seconds is None else time.monotonic() + seconds
     while (left_s := end_s - time.monotonic()) > 0 and not stopping.wait(min(left_s, LOOK_EVERY_S)):
         stage.check()

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
-from threading import Event
 
 from inferometer import log
 from inferometer.live.page import Page
 from inferometer.live.settings import Settings
 from inferometer.settings import resolve
+from inferometer.stopping import Stop
 
 PROGRAM = "watch"
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     """Show sidecars until SIGINT or SIGTERM. Raises UserError and WorldError."""
     settings = resolve(Settings, argv, environ=os.environ, program=PROGRAM)
     log.setup(PROGRAM)
-    stopping = Event()
+    stopping = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     page = Page(settings, version=version())

@@ -21,7 +21,7 @@ from inferometer.gpu.pods.holders import (
 )
 from inferometer.gpu.pods.mapfile import MapFile, decode
 from inferometer.gpu.pods.podmap import Places, PodMap, direct, run_podmap
-from inferometer.gpu.stopping import Stop
+from inferometer.stopping import Stop
 from support.fake_kubelet import GPU_A, GPU_B, GrpcKubelet, pod
 
 A = Holder("serving", "a", "vllm")

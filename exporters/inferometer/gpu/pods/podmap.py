@@ -27,7 +27,7 @@ from inferometer.gpu.pods.direct import Direct
 from inferometer.gpu.pods.holders import MAP_AGE_S_MAX, MapError, Snapshot
 from inferometer.gpu.pods.kubelet import SOCKET, Kubelet
 from inferometer.gpu.pods.names import LOG_ROOT
-from inferometer.gpu.stopping import Stop
+from inferometer.stopping import Stop
 
 PERIOD_S: Final = 5.0
 STOP_WAIT_S: Final = 0.5

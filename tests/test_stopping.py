@@ -3,12 +3,12 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from inferometer.gpu.stopping import Stop
+from inferometer.stopping import Stop
 
 WAITS = """
 import os
 import signal
-from inferometer.gpu.stopping import Stop
+from inferometer.stopping import Stop
 
 stop, heard = Stop(), 0
 
