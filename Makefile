@@ -44,7 +44,8 @@ lock: setup  ## Resolve requirements.lock and tests/fuzz/requirements.lock anew
 	@.ci/lock $(BIN)
 
 e2e: setup  ## Run the tests that need servers and tools built from Go modules (needs Go 1.26)
-	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest -m e2e
+	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest -m e2e tests/e2e
+	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest $(PARALLEL) -m e2e --ignore=tests/e2e
 
 bench: setup  ## Measure what the sidecar costs, next to other proxies; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

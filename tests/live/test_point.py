@@ -102,6 +102,40 @@ def test_verdicts_are_grouped_by_slo_with_promise_limits_and_reasons() -> None:
     assert (got.slos["idle"].good, got.slos["idle"].bad) == (0, 0)
 
 
+def test_a_class_of_slices_is_one_row_with_the_requests_behind_them() -> None:
+    got = made(
+        {
+            (reading.VERDICTS, "reserved--requests", "good", "none"): 8,
+            (reading.VERDICTS, "reserved--requests", "bad", "tpot"): 2,
+            (reading.VERDICTS, "reserved--requests", "excluded", "unmeasured"): 1,
+            (reading.VERDICTS, "gone--requests", "good", "none"): 3,
+            (reading.VERDICTS, "request_header", "good", "none"): 4,
+        },
+        gauges={
+            (reading.OBJECTIVE, "reserved"): 0.99,
+            (reading.THRESHOLD, "reserved", "tpot"): 0.02,
+        },
+    )
+    assert list(got.slos) == ["gone", "request_header", "reserved"]
+    reserved = got.slos["reserved"]
+    assert (reserved.good, reserved.bad, reserved.excluded, reserved.unmeasured) == (8, 2, 1, 1)
+    assert (reserved.objective, reserved.limits) == (0.99, {"tpot": 0.02})
+    assert reserved.reasons == {"tpot": 2}
+    assert (got.slos["gone"].good, got.slos["gone"].objective) == (3, None)
+
+
+def test_a_class_that_came_to_slices_shows_what_it_counted_before() -> None:
+    """Of two sidecars that are shown together, one has been restarted with the new document."""
+    got = made(
+        {
+            (reading.VERDICTS, "chat", "good", "none"): 5,
+            (reading.VERDICTS, "chat--requests", "good", "none"): 2,
+        },
+        gauges={(reading.OBJECTIVE, "chat"): 0.9},
+    )
+    assert {name: slo.good for name, slo in got.slos.items()} == {"chat": 7}
+
+
 def test_the_cost_is_read_by_stage_and_cpu_per_second() -> None:
     got = made(
         {(reading.CPU,): 2.5},

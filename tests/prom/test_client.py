@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from inferometer.prom.client import Client, duration_s, whole
+from inferometer.prom.client import AlertingRule, Client, duration_s, whole
 from inferometer.prom.credentials import basic
-from inferometer.prom.decode import Result
+from inferometer.prom.decode import SERIES_MAX, Result
 from inferometer.prom.endpoint import parse
 from inferometer.prom.errors import PrometheusError
 from support.prometheus import Prometheus, load
@@ -73,12 +73,23 @@ def test_a_real_prometheus_tells_its_labels_clock_and_runtime(real: Client) -> N
     assert runtime.started
     assert real.flags()["storage.tsdb.retention.time"] == "100y"
     assert real.targets() == ()
+    assert real.alerting_rules() == ()
     assert real.kinds("up") == frozenset()
 
 
 def test_the_ends_of_a_range_are_found_out(real: Client, request: pytest.FixtureRequest) -> None:
     is_three = "3" in request.node.callspec.params.values()
     assert real.left_open() is is_three
+
+
+def test_rules_are_bounded_like_everything() -> None:
+    rules = [{"name": "a", "type": "alerting", "query": "up"}]
+    script = {"groups": [{"name": "g", "file": "f", "rules": rules}]}
+    with ScriptedPrometheus(lambda _: reply(script)) as server, Client(parse(server.url)) as client:
+        assert client.alerting_rules() == (AlertingRule("a", "g", "f", "up"),)
+        script["groups"] = [{}] * (SERIES_MAX + 1)
+        with pytest.raises(PrometheusError, match="more than 20000 entries"):
+            client.alerting_rules()
 
 
 @contextmanager

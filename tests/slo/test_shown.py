@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferometer.prom.answer import Hold, Value, Zero
-from inferometer.slo.shown import coarse_percent, known, moment, percent, rate, span
+from inferometer.slo.shown import coarse_percent, known, many, moment, percent, rate, span
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ from inferometer.slo.shown import coarse_percent, known, moment, percent, rate, 
 )
 def test_a_share_is_rounded_down(ratio: str, text: str) -> None:
     assert percent(Decimal(ratio)) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 SLOs"), (1, "1 SLO"), (2, "2 SLOs")])
+def test_one_is_no_plural(count: int, text: str) -> None:
+    assert many(count, "SLO") == text
 
 
 @given(st.decimals(min_value=0, max_value=1, places=12))

@@ -11,6 +11,7 @@ from typing import Final
 from inferometer.live import reading
 from inferometer.live.reading import Buckets, Change, Key, densities
 from inferometer.metrics import estimate
+from inferometer.slo.names import SLICED
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
 
@@ -161,11 +162,13 @@ def by_label(window: Change | None, name: str) -> Mapping[str, float] | None:
 def goodputs(window: Change | None, gauges: Mapping[Key, float]) -> Mapping[str, Goodput]:
     """Return the verdicts of every SLO that is known, by its name.
 
-    What promises nothing (`request_header`, the requests behind slices) is there with traffic only.
+    The requests behind slices count under the name of their SLO, which counts none itself. What
+    promises nothing (`request_header`) is there with traffic only.
     """
     counters = {} if window is None else window.counters
     names = {key[1] for key in gauges if key[0] == reading.OBJECTIVE}
     names |= {key[1] for key, n in counters.items() if key[0] == reading.VERDICTS and n}
+    names = {name.removesuffix(SLICED) for name in names}
     return {name: _goodput(name, counters, gauges) for name in sorted(names)}
 
 
@@ -175,7 +178,11 @@ def _cells(change: Change | None, *key: str) -> Buckets:
 
 
 def _goodput(slo: str, counters: Mapping[Key, float], gauges: Mapping[Key, float]) -> Goodput:
-    cells = {key[2:]: n for key, n in counters.items() if key[:2] == (reading.VERDICTS, slo)}
+    ids = (slo, f"{slo}{SLICED}")
+    cells: dict[Key, float] = {}
+    for (name, *labels), n in counters.items():
+        if name == reading.VERDICTS and labels[0] in ids:
+            cells[tuple(labels[1:])] = cells.get(tuple(labels[1:]), 0.0) + n
     total = {
         verdict: sum(n for (given, _), n in cells.items() if given == verdict)
         for verdict in ("good", "bad", "excluded")

@@ -50,6 +50,15 @@ class ScrapeTarget(NamedTuple):
     healthy: bool
 
 
+class AlertingRule(NamedTuple):
+    """A rule that alerts, as its author wrote it, and where it was read from; "" is not known."""
+
+    name: str
+    group: str
+    file: str
+    query: str
+
+
 class Client:
     """Asks one endpoint."""
 
@@ -151,6 +160,13 @@ class Client:
         found = decode.mapping(known) if known else {}
         return decode.entries(found.get("activeTargets", []), _target)
 
+    def alerting_rules(self) -> tuple[AlertingRule, ...]:
+        """Return the rules that alert; empty for a server that evaluates none."""
+        known = self._get_if_known("/rules?type=alert&exclude_alerts=true")
+        found = decode.mapping(known).get("groups") if known else None
+        groups = decode.entries(found or [], _rules)
+        return tuple(rule for group in groups for rule in group)
+
     def _get_if_known(self, path: str) -> Envelope | None:
         """Return None for a server that has no such part of the API, as a Mimir has no targets."""
         try:
@@ -204,6 +220,20 @@ def duration_s(text: str) -> float | None:
     if not parts or "".join(f"{number}{unit}" for number, unit in parts) != text:
         return None
     return float(sum((int(number) * _UNITS_S[unit] for number, unit in parts), Decimal(0)))
+
+
+def _rules(group: Mapping[str, object]) -> tuple[AlertingRule, ...]:
+    """Return the alerting rules of a group: without odd ones, which have no query in words."""
+
+    def rule(one: Mapping[str, object]) -> AlertingRule | None:
+        query = one.get("query")
+        if not isinstance(query, str) or one.get("type") != "alerting":
+            return None
+        named = (str(one.get("name", "")), str(group.get("name", "")), str(group.get("file", "")))
+        return AlertingRule(*named, query)
+
+    found = group.get("rules")
+    return decode.entries(found, rule) if isinstance(found, list) else ()
 
 
 def _target(one: Mapping[str, object]) -> ScrapeTarget | None:

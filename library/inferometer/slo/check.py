@@ -13,6 +13,7 @@ from inferometer.slo import known
 from inferometer.slo.classes import INCOMPLETE
 from inferometer.slo.document import Class, Document, Headers, HistogramSource
 from inferometer.slo.reach import NO_TOKENS, hides, operations
+from inferometer.slo.shown import many
 from inferometer.slo.windows import summed_by_rules
 
 UNREACHED: Final = "E07"
@@ -144,4 +145,4 @@ def summary(problems: Iterable[Problem]) -> Iterator[str]:
     found = list(problems)
     errors = sum(map(is_error, found))
     for count, word in ((errors, "error"), (len(found) - errors, "warning")):
-        yield f"{count} {word}{'' if count == 1 else 's'}"
+        yield many(count, word)

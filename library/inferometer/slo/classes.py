@@ -45,7 +45,9 @@ VALUES_MAX: Final = 20
 VALUE_CHARS_MAX: Final = 256
 """Characters of a value to match: names are cleaned to 128 bytes before."""
 
-objective: Final = decimal(minimum="50", maximum="99.999", code=OUT_OF_RANGE)
+OBJECTIVE_MIN: Final = "50"
+OBJECTIVE_MAX: Final = "99.999"
+objective: Final = decimal(minimum=OBJECTIVE_MIN, maximum=OBJECTIVE_MAX, code=OUT_OF_RANGE)
 
 _share: Final = decimal(minimum="0.001", maximum="100")
 _limit: Final = duration_ns(minimum="1ms", maximum="1d")

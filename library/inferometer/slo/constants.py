@@ -121,7 +121,7 @@ class _Scope:
         assert one.slice is not None, one
         slice_s = Decimal(one.slice.length_ns) / SECOND_NS
         source = self.options.counter(names.REQUESTS)
-        source = source.where(*self._matchers(f"{one.id}{names.SLICED}"))
+        source = source.where(*self._matchers(names.counted(one)))
         bad, judged = equal("verdict", "bad"), any_of("verdict", ("good", "bad"))
         requests = _sum(source.where(judged), slice_s)
         allowed = number(1 - one.slice.good_share / 100 + _HAIR)
@@ -148,7 +148,7 @@ class _Scope:
         yield Rule(names.bad(SHORTEST), bad, labels)
         yield Rule(names.BAD_REQUESTS, bad_requests, labels)
         if metric.slice is not None:  # as with classes: by it silence is told
-            counted = self._labels(f"{metric.id}{names.SLICED}")
+            counted = self._labels(names.counted(metric))
             yield Rule(names.total(SHORTEST), requests(metric, self.cluster), counted)
 
 

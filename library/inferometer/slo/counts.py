@@ -51,9 +51,8 @@ def counts(document: Document, one: Class | Foreign, options: Options) -> Counts
 def _of_class(
     document: Document, one: Class, options: Options, cluster: tuple[Matcher, ...]
 ) -> Counts:
-    slo = f"{one.id}{names.SLICED}" if one.weight == "slice" else one.id
     counter = options.counter(names.TOKENS if one.weight == "token" else names.REQUESTS)
-    where = (*cluster, equal("namespace", document.namespace), equal("slo", slo))
+    where = (*cluster, equal("namespace", document.namespace), equal("slo", names.counted(one)))
     judged = any_of("verdict", ("good", "bad"))
     return Counts(
         total=counter.where(*where, judged), bad=counter.where(*where, equal("verdict", "bad"))

@@ -115,6 +115,6 @@ def _of_rules(
         events = constants.requests(one, cluster)
         return Group((key,), total, bad, recorded[names.BAD_REQUESTS, one.id], events)
     where = equal("namespace", document.namespace)
-    requests = judged(options, [f"{one.id}{names.SLICED}"]).where(where)
+    requests = judged(options, [names.counted(one)]).where(where)
     counted = aggregate("sum", call("increase", window(requests, SECONDS[SHORTEST])))
     return Group((key,), total, bad, recorded[names.BAD_REQUESTS, one.id], counted)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from inferometer.slo.document import Class
+from inferometer.slo.document import Class, Foreign
 from inferometer.slo.promql import Expr, Matching, Selector, binary, equal, vector
 
 REQUESTS: Final = "inferometer_slo_requests_total"
@@ -29,9 +29,12 @@ SLICED: Final = "--requests"
 """Ending of the id under which the requests of a class with `weight: slice` are counted."""
 
 
-def counted(one: Class) -> str:
-    """Return the id under which the requests of a class are counted: its own, but for slices."""
-    return f"{one.id}{SLICED}" if one.weight == "slice" else one.id
+def counted(one: Class | Foreign, slo: str = "") -> str:
+    """Return the id under which the requests of a promise are counted: its own, but for slices.
+
+    `slo` is the id of one that stands in for it.
+    """
+    return f"{slo or one.id}{SLICED}" if one.weight == "slice" else slo or one.id
 
 
 def total(window: str) -> str:

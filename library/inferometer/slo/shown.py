@@ -36,6 +36,11 @@ def rate(number: Decimal) -> str:
     return f"{number:.2f}" if number < 10 else f"{number:.0f}"  # noqa: PLR2004 (digits)
 
 
+def many(count: int, word: str) -> str:
+    """Return how many there are of something: `1 warning`, `2 warnings`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def span(seconds: float | Decimal) -> str:
     """Return a time in its two largest units: `29 d 23 h`, `45 min`."""
     left, parts = int(seconds), []

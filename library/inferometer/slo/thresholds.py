@@ -33,7 +33,8 @@ THRESHOLDS: Final[Mapping[str, Threshold]] = MappingProxyType(
         "LLMSLONoData": Threshold(
             Decimal(20),
             "requests",
-            "requests in the same hour of the day before, from which silence is no surprise",
+            "requests in the hour before this time yesterday, and in the hour after it, below which"
+            " silence is no surprise",
             "ours: an absence alert that fires at night is switched off soon",
         ),
         "LLMSLOInvalid": Threshold(

@@ -35,7 +35,7 @@ def test_a_good_document_says_how_soon_each_slo_is_told(
         "  100 % outage pages in 11 min, 50 % in 20 min; smallest error that pages 6 %, that"
         " tickets 1 %\n"
         "\n"
-        "1 SLOs, 0 errors, 0 warnings\n"
+        "1 SLO, 0 errors, 0 warnings\n"
     )
 
 
@@ -73,7 +73,7 @@ def test_a_warning_is_no_failure_unless_it_is_meant_to_be(
 ) -> None:
     good.write_text(GOOD.replace(", owner: team", ""))
     assert main([str(good)]) == 0
-    assert "1 SLOs, 0 errors, 1 warning\n" in capsys.readouterr().out
+    assert "1 SLO, 0 errors, 1 warning\n" in capsys.readouterr().out
     assert main([str(good), "--strict"]) == 1
 
 

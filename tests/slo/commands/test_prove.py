@@ -91,7 +91,7 @@ def test_a_promtool_that_fails_makes_every_scenario_disagree(
     fake.chmod(0o755)
     assert main([str(good), "--promtool", str(fake)]) == 1
     out = capsys.readouterr().out
-    assert "21 disagrees" in out
+    assert "21 disagree," in out
     assert "    FAILED: something else" in out
 
 

@@ -69,6 +69,8 @@ def scripted(answers: Callable[[str], object], **more: object) -> ScriptedPromet
     def script(asked: Asked) -> bytes:
         if asked.path.endswith("/status/runtimeinfo"):
             return reply(more.get("runtime", {}))
+        if asked.path.endswith("/rules"):
+            return reply({"groups": more.get("groups", [])})
         if asked.path.endswith("/targets"):
             return reply({"activeTargets": []})
         if "/label/" in asked.path:
@@ -222,6 +224,16 @@ def test_a_promise_that_nobody_counts_yet_is_held_against_histograms(
     assert told.message == (
         "'chat-all' would not have kept its promise: ttft within 1 s held for 93 %"
     )
+
+
+def test_an_alert_on_a_quantile_is_told_beside_the_documents(one: tuple[Document, ...]) -> None:
+    query = (
+        "histogram_quantile(0.9, rate(gen_ai_server_time_to_first_token_seconds_bucket[5m])) > 1"
+    )
+    rule = {"name": "Slow", "type": "alerting", "query": query}
+    groups = [{"name": "g", "file": "mine.yaml", "rules": [rule]}]
+    (told,) = looked(scripted(week(10**6, 0), groups=groups), one).problems
+    assert (told.code, told.place) == ("W06", Place("mine.yaml"))
 
 
 @pytest.mark.parametrize("share", [None, "NaN"])

@@ -23,11 +23,23 @@ def test_the_table_begins_with_what_matters(confirmed: tuple[Proof, ...]) -> Non
     assert lines[3].split("  ")[0] == "llm/chat-all"
     assert "11 min (fast), 2.5 % spent" in lines[3]
     assert lines[3].endswith("confirmed")
-    assert lines[-1] == (
-        "1 SLOs, 1 of them different; of their scenarios 21 confirmed, by promtool 2.42.0."
-    )
+    assert lines[-1] == "1 SLO; of its scenarios 21 confirmed, by promtool 2.42.0."
     assert "\x1b[" not in "".join(lines)
     assert "\x1b[32m" in report.text(confirmed, witness="x", colours=True)
+
+
+def test_what_several_slos_share_is_told_once(documents: Documents) -> None:
+    text = chat({"a": promised("99"), "b": f"{promised('99')}, match: {{tenant: b}}"})
+    (case,) = cases(documents(text), 1)
+    wrong = [
+        replace(one, verdict="disagrees", differences=("x",))
+        for one in judged([case], {})[0].outcomes
+    ]
+    lines = report.text((Proof(case, tuple(wrong)),), witness="x", colours=False).splitlines()
+    assert lines[0] == "At 1 request a minute:"
+    assert lines[-1] == (
+        f"2 SLOs, 1 of them different; of their scenarios {len(wrong)} disagree, by x."
+    )
 
 
 def test_without_a_witness_the_model_has_spoken_alone(confirmed: tuple[Proof, ...]) -> None:
@@ -65,7 +77,7 @@ def test_a_difference_is_shown_below_its_scenario(confirmed: tuple[Proof, ...]) 
     assert lines[3].endswith("disagrees")
     assert not report.passed(proofs)
     badge = json.loads(report.badge(proofs))
-    assert (badge["color"], badge["message"]) == ("red", "1 disagree, 0 cannot fire")
+    assert (badge["color"], badge["message"]) == ("red", "1 disagrees, 0 cannot fire")
 
 
 def test_a_badge_is_what_shields_io_reads(confirmed: tuple[Proof, ...]) -> None:

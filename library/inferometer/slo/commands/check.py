@@ -16,6 +16,7 @@ from inferometer.slo.commands.online import Online, Told, ask, data, text
 from inferometer.slo.detection import Detection, detections
 from inferometer.slo.model import RATE_PER_MINUTE
 from inferometer.slo.online import checks as online
+from inferometer.slo.shown import many
 from inferometer.slo.spec import examine
 
 PROGRAM: Final = "slo check"
@@ -68,7 +69,7 @@ def _text(problems: Sequence[Problem], known: Iterable[Detection], told: Told | 
         promise = f"{one.objective_percent.normalize():f} % of {one.weight}s in {one.window_days}d"
         lines += [f"{name}: {promise}", f"  {one.words()}"]
     lines += ["", *(text(told) if told else ())]
-    lines += [f"{len(slos)} SLOs, {', '.join(summary(problems))}", ""]
+    lines += [f"{many(len(slos), 'SLO')}, {', '.join(summary(problems))}", ""]
     return "\n".join(lines).lstrip("\n")
 
 

@@ -44,7 +44,7 @@ class Online(Access):
 
     prometheus: Endpoint | None = field(default=None, metadata={"parse": parse, "metavar": "URL"})
     """A Prometheus, Thanos or Mimir that has the metrics, with the prefix of its path: traffic,
-    bucket edges, retention, scrapes and namespaces are then checked, too."""
+    bucket edges, retention, scrapes, namespaces and alerting rules are then checked, too."""
 
     cluster: str = ""
     """Value of the label `cluster`, where many clusters write to one Thanos or Mimir."""

@@ -3,7 +3,7 @@
 E09 an alert that cannot come, E14 a namespace that nobody has; W02 a budget of a few events, W03 a
 window that nobody sums up, W04 a promise that would not have been kept, W07 requests that no class
 takes, W08 a scrape that is too rare, W11 a sidecar that judges by another objective. What foreign
-metrics lack is found by `strangers`.
+metrics lack is found by `strangers`, alerts that should be an SLO by `quantiles`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,14 +18,14 @@ from inferometer.slo.check import NEEDS_LEDGER
 from inferometer.slo.document import Class, Document, Foreign
 from inferometer.slo.ledger.book import Key
 from inferometer.slo.names import Options
-from inferometer.slo.online import strangers
+from inferometer.slo.online import quantiles, strangers
 from inferometer.slo.online.asking import Asking, number
 from inferometer.slo.online.marginals import unkept
 from inferometer.slo.online.scrapes import rare
 from inferometer.slo.online.traffic import Traffic, traffic
 from inferometer.slo.promql import Selector, aggregate, any_of, binary, call, vector, window
 from inferometer.slo.promql import number as literal
-from inferometer.slo.shown import percent, span
+from inferometer.slo.shown import many, percent, span
 from inferometer.slo.windows import DAY_S, PAIRS, SECONDS, length_s, summed_by_rules
 
 CANNOT_FIRE: Final = "E09"
@@ -86,6 +86,7 @@ def look(documents: Sequence[Document], client: Client, options: Options) -> Fou
         *_of_namespaces(every, asking, options),
         *_of_unmatched(documents, asking, options),
         *strangers.problems(documents, client),
+        *quantiles.problems(client),
         *rare(documents, client, options),
         *unkept([(o.document, o.slo) for o in every if not o.seen.known_s], client, options),
     ]
@@ -120,7 +121,7 @@ def _few(one: _One) -> Iterator[Problem]:
         told = ", ".join(f"{pair.name} ({pair.long})" for pair in deaf)
         message = f"{one.slo.id!r} has too little traffic for alerts: {told}"
         most = int(one.seen.expected_requests(SECONDS[deaf[0].long]))
-        hint = f"they need {min_bad} bad requests, at present traffic {most} come in the first"
+        hint = f"they need {many(min_bad, 'bad request')}, at present traffic the first sees {most}"
         yield Problem(place, message, f"{hint}: lower alerts.min_bad", CANNOT_FIRE)
 
 
@@ -174,7 +175,7 @@ def _of_namespaces(every: Sequence[_One], asking: Asking, options: Options) -> I
     """Yield documents whose namespace no series of their SLOs has: no rule would find them."""
     classes = [one for one in every if isinstance(one.slo, Class)]
     homes: dict[str, set[str]] = {}
-    ids = [one.slo.id + (names.SLICED if _is_sliced(one) else "") for one in classes]
+    ids = [names.counted(one.slo) for one in classes]
     for start in range(0, len(ids), inputs.AT_ONCE_MAX):
         some = inputs.judged(options, ids[start : start + inputs.AT_ONCE_MAX])
         counted = aggregate("count", vector(some), by=("namespace", "slo"))
@@ -188,10 +189,6 @@ def _of_namespaces(every: Sequence[_One], asking: Asking, options: Options) -> I
             message = f"the namespace of {one.slo.id!r} is {ours}, its series have {told}"
             hint = "metadata.namespace must be the label that the scraped pods have"
             yield Problem(one.document.place, message, hint, OTHER_NAMESPACE)
-
-
-def _is_sliced(one: _One) -> bool:
-    return isinstance(one.slo, Class) and one.slo.weight == "slice"
 
 
 def _of_unmatched(
@@ -230,9 +227,7 @@ def _by_document(
 
 def _taken(document: Document, asking: Asking, options: Options) -> Decimal:
     """Return the requests that the classes of a document took in the last week, of any verdict."""
-    ids = [
-        f"{one.id}{names.SLICED}" if one.weight == "slice" else one.id for one in document.classes
-    ]
+    ids = [names.counted(one) for one in document.classes]
     counter = options.counter(names.REQUESTS)
     chosen = counter.where(any_of("slo", ids), *asking.where())
     summed = aggregate("sum", call("increase", window(chosen, WEEK_S)), by=("namespace",))

@@ -61,9 +61,7 @@ def _intervals(
 
 def _selectors(document: Document, options: Options) -> Iterator[Selector]:
     where = equal("namespace", document.namespace)
-    ids = [
-        f"{one.id}{names.SLICED}" if one.weight == "slice" else one.id for one in document.classes
-    ]
+    ids = [names.counted(one) for one in document.classes]
     if ids:
         yield inputs.judged(options, ids[: inputs.AT_ONCE_MAX]).where(where)
     for metric in document.foreign:

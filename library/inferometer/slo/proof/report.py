@@ -9,6 +9,7 @@ from inferometer.slo import table
 from inferometer.slo.proof.figures import FalseAlarm, Figures, Page, figures, percent, said, span
 from inferometer.slo.proof.prove import Look, Outcome, Proof, who
 from inferometer.slo.proof.scenario import Reading
+from inferometer.slo.shown import many
 from inferometer.slo.table import Cell, Row, Tone
 from inferometer.slo.windows import DAY_S
 
@@ -29,7 +30,7 @@ def passed(proofs: Sequence[Proof]) -> bool:
 def text(proofs: Sequence[Proof], *, witness: str, colours: bool) -> str:
     """Return tables. `witness` is what confirmed it, empty if nothing did."""
     rates = {proof.case.rate for proof in proofs}
-    lines = [f"At {max(rates)} requests a minute:" if rates else "There is no SLO.", ""]
+    lines = [f"At {many(max(rates), 'request')} a minute:" if rates else "There is no SLO.", ""]
     lines += table.lines(HEAD, (row for proof in proofs for row in _rows(proof)), colours=colours)
     for proof in proofs:
         lines += ["", f"{', '.join(map(str, proof.case.slos))}:"]
@@ -45,8 +46,14 @@ def _by(witness: str) -> str:
 def _summary(proofs: Sequence[Proof]) -> str:
     slos = sum(len(proof.case.slos) for proof in proofs)
     counts = _counts(proofs)
-    words = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number)
-    return f"{slos} SLOs, {len(proofs)} of them different; of their scenarios {words or 'none'}"
+    words = ", ".join(_verdict(verdict, number) for verdict, number in counts.items() if number)
+    whose = "of its" if slos == 1 else f"{len(proofs)} of them different; of their"
+    return f"{many(slos, 'SLO')}{'; ' if slos == 1 else ', '}{whose} scenarios {words or 'none'}"
+
+
+def _verdict(verdict: str, number: int) -> str:
+    """Return how many are so: `2 confirmed`, but `1 disagrees` and `2 disagree`."""
+    return f"{number} {verdict if number == 1 else verdict.removesuffix('s')}"
 
 
 def _counts(proofs: Sequence[Proof]) -> Mapping[str, int]:
@@ -177,7 +184,7 @@ def badge(proofs: Sequence[Proof]) -> str:
     message = f"{counts['confirmed']} of {done} confirmed"
     if not passed(proofs):
         faults = sum(len(figures(proof).faults) for proof in proofs)
-        tone, message = "bad", f"{counts['disagrees']} disagree, {faults} cannot fire"
+        tone, message = "bad", f"{_verdict('disagrees', counts['disagrees'])}, {faults} cannot fire"
     elif counts["unconfirmed"]:
         message = "unconfirmed"
     found = {

@@ -102,8 +102,7 @@ def _counters(one: Class | Foreign, slo: str) -> Iterator[_Counter]:
 
 
 def _verdicts(one: Class, slo: str) -> Iterator[_Counter]:
-    counted_as = f"{slo}{names.SLICED}" if one.weight == "slice" else slo
-    labels = {"vantage": "sidecar", "namespace": NAMESPACE, "slo": counted_as}
+    labels = {"vantage": "sidecar", "namespace": NAMESPACE, "slo": names.counted(one, slo)}
     good = {**labels, "verdict": "good", "reason": "none"}
     bad = {**labels, "verdict": "bad", "reason": "ttft"}
     yield _Counter(_Name(names.REQUESTS, good), _good)

@@ -53,8 +53,8 @@ MEANS: Final[Mapping[str, str]] = MappingProxyType(
         "LLMSLOBudgetExhausted": "Nothing is left of the error budget of an SLO.",
         "LLMSLOTrickle": "A few of the few requests of an SLO fail: more than promised, too few for"
         " other alerts.",
-        "LLMSLONoData": "An SLO has had no data for a while, at a time when it had traffic"
-        " yesterday.",
+        "LLMSLONoData": "An SLO has had no data for a while, though it had traffic yesterday"
+        " in the hours before and after this time.",
         "LLMSLOInvalid": "The numbers of an SLO contradict each other, so that nothing it says can"
         " be trusted.",
         "LLMSLOWindowTruncated": "Prometheus remembers less than the window of an SLO, so its"
