@@ -159,6 +159,9 @@ class ScriptedBackend:
             raise DeviceError(LOST, "scripted", code=15)
         return ScriptedDevice(identity, calls, self._script)
 
+    def hears(self, uuid: str) -> bool:
+        return uuid not in self._script.get("deaf", [])
+
     def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
         if self._script.get("no_events"):
             return None

@@ -145,6 +145,13 @@ class Backend(Protocol):
         """Return a device for one sampler thread."""
         ...
 
+    def hears(self, uuid: str) -> bool:
+        """Return whether events of this device would be heard: none so far then means none.
+
+        For the thread that waits for events, between two waits.
+        """
+        ...
+
     def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
         """Wait for events on a thread of its own; None where this backend has no events.
 

@@ -35,7 +35,11 @@ class Scripted:
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
         self.asked = 0
+        self.deaf: set[str] = set()
         self.moments_s: list[float] = []
+
+    def hears(self, uuid: str) -> bool:
+        return uuid not in self.deaf
 
     def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
         assert 0 < timeout_s <= 1
@@ -108,6 +112,16 @@ def test_that_events_can_be_had_is_told_before_the_first(run: Run) -> None:
     run.start(Scripted(nothing))
     wait_until(lambda: EventTotals("GPU-1", {}, 0, {}) in run.messages())
     assert len(run.messages()) == 1
+
+
+def test_of_a_device_that_is_not_heard_nothing_is_told(run: Run) -> None:
+    backend = Scripted(nothing)
+    backend.deaf = {"GPU-1"}
+    run.start(backend)
+    wait_until(lambda: backend.asked > 2)
+    assert run.messages() == []
+    backend.deaf = set()
+    wait_until(lambda: EventTotals("GPU-1", {}, 0, {}) in run.messages())
 
 
 def test_a_backend_without_events_ends_the_watch_and_tells_nothing(run: Run) -> None:

@@ -171,6 +171,7 @@ def test_a_device_that_could_not_be_registered_is_tried_again_after_a_while(
 ) -> None:
     pair.change(lambda s: s.fail("nvmlDeviceRegisterEvents", 999, device=0))
     pair.wait()
+    assert [pair.events.hears(uuid) for uuid in ("GPU-0", "GPU-1")] == [False, True]
     pair.change(lambda s: s.fail("nvmlDeviceRegisterEvents", 0, device=0))
     registrations = pair.fake.counts().total("nvmlDeviceRegisterEvents", device=0)
     pair.wait()

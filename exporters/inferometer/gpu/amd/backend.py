@@ -70,6 +70,10 @@ class AmdBackend:
         handle = self._handles[identity.uuid]
         return AmdDevice(self._library, handle, identity, calls, lists=self._lists)
 
+    def hears(self, uuid: str) -> bool:  # noqa: ARG002 (no device of this vendor has events)
+        """Return False: there are no events."""
+        return False
+
     def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
         """Return None: what amdsmi reports as events is none of ours."""
         del timeout_s

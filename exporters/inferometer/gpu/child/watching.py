@@ -128,7 +128,8 @@ class Watch:
 
     def _take(self, events: Iterable[Event]) -> None:
         for uuid in self._devices.uuids():  # that events can be had at all is news, too
-            self._tally(uuid)
+            if self._backend.hears(uuid):
+                self._tally(uuid)
         for event in events:
             if not self._count(event, self._clock.wall_s()):
                 continue

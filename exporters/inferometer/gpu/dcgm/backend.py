@@ -81,6 +81,10 @@ class DcgmBackend:
         """Return a device; it has no connection of its own."""
         return DcgmDevice(identity, calls, self, now_us=self._now_us)
 
+    def hears(self, uuid: str) -> bool:  # noqa: ARG002 (it is all devices or none)
+        """Return True: where events can be had, they are those of all devices."""
+        return True
+
     def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
         """Wait, then return the XIDs seen meanwhile; none while there is no connection.
 

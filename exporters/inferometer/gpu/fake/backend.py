@@ -130,6 +130,10 @@ class FakeBackend:
         machine = Machine(self._scenario, self._clock, processes=self._processes)
         return FakeDevice(identity, calls, machine)
 
+    def hears(self, uuid: str) -> bool:  # noqa: ARG002 (it is all devices or none)
+        """Return True: where events can be had, they are those of all devices."""
+        return True
+
     def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
         """Wait for XIDs and ECC errors of the script."""
         end_s = self._clock.age_s() + timeout_s

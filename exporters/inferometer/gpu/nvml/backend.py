@@ -96,6 +96,10 @@ class NvmlBackend:
             raise DeviceError(codes.LOST, f"{identity.uuid} is not listed")
         return NvmlDevice(self._means, handle, identity=identity, calls=calls)
 
+    def hears(self, uuid: str) -> bool:
+        """Return whether the device is registered for events."""
+        return self._events.hears(uuid)
+
     def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
         """Wait for events on a thread of its own; None where no device has events."""
         return self._events.wait(self._handles, timeout_s)

@@ -73,6 +73,10 @@ class Events:
             raise DeviceError(state, "no device can be registered for events")
         return None
 
+    def hears(self, uuid: str) -> bool:
+        """Return whether a device is registered, so that none so far means none."""
+        return uuid in self._registered.values()
+
     def _collect(self, wait: CFunction, timeout_ms: int) -> list[Event]:
         """Wait for one event, then take those that are there already."""
         found: list[Event] = []

@@ -84,6 +84,10 @@ class TpuBackend:
         client, chip = self._found[identity.uuid]
         return TpuDevice(client, chip, identity, calls, clock_ns=self._clock_ns)
 
+    def hears(self, uuid: str) -> bool:  # noqa: ARG002 (no device of this vendor has events)
+        """Return False: there are no events."""
+        return False
+
     def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
         """Return None: libtpu reports none."""
         del timeout_s
