@@ -21,6 +21,7 @@ def test_everything_starts_runs_and_ends_and_the_facts_agree(tmp_path: Path) -> 
         wait_until(lambda: requests(made) > 3, what="no request was measured")
         made.check()
         facts = made.finish()
+        wait_until(lambda: not made.load.running, what="the load said its last word and stayed")
         with pytest.raises(WorldError, match="the demo's load ended by itself"):
             made.check()
     finally:
