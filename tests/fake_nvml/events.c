@@ -6,6 +6,7 @@
  *     system <type> <gpu id>               driver unbound (1) or bound (2)
  */
 #define _GNU_SOURCE
+#include <libgen.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #include "answers.h"
 #include "fake_nvml.h"
 
-enum { SETS_MAX = 256, LINE_MAX_BYTES = 256, SLICE_MS = 50, XID = 8 };
+enum { SETS_MAX = 256, LINE_MAX_BYTES = 256, SLICE_MS = 250, XID = 8 };
 
 struct set {
     bool is_used, is_system;
@@ -194,7 +195,7 @@ static int64_t monotonic_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Sleeps until the file grows, at most `ms`. Without the lock. */
+/* Sleeps until the file grows or another one is moved beside it, at most `ms`. Without the lock. */
 static void wait_for_growth(int watch, int64_t ms)
 {
     char ignored[4096];
@@ -206,12 +207,16 @@ static void wait_for_growth(int watch, int64_t ms)
 static int watch_file(void)
 {
     int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (watch >= 0)
+    if (watch >= 0) {
+        char folder[sizeof path];
+        snprintf(folder, sizeof folder, "%s", path);
         inotify_add_watch(watch, path, IN_MODIFY);
+        inotify_add_watch(watch, dirname(folder), IN_MOVED_TO); /* a scenario is published so */
+    }
     return watch;
 }
 
-/* Waits in slices, because a fault may be scripted while we sleep. `call` has ended. */
+/* Waits in slices, because a fault may begin by the scenario's clock. `call` has ended. */
 static unsigned wait_for(struct call *call, struct set *set, unsigned timeout_ms, struct event *out)
 {
     int64_t end_ms = monotonic_ms() + timeout_ms;

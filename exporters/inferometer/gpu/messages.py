@@ -54,12 +54,13 @@ class Heartbeat(NamedTuple):
     """Said every second, whatever hangs.
 
     `in_flight` holds name and start (ns of CLOCK_MONOTONIC) of a call by device; under "" are the
-    calls of no device. `kernel_sequence` is of the last line taken from the kernel's log, or -1.
+    calls of no device. `calls` is None in most: it is the largest part, and nobody reads it each
+    second. `kernel_sequence` is of the last line taken from the kernel's log, or -1.
     """
 
     in_flight: Mapping[str, tuple[str, int]]
     ticks_missed: Mapping[str, Mapping[str, int]]
-    calls: Mapping[str, CallStats]
+    calls: Mapping[str, CallStats] | None
     demoted: Mapping[str, str]
     dropped: int
     kernel_sequence: int

@@ -3,14 +3,14 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inferometer.gpu.backend import Backend, Options
-from inferometer.gpu.child.crew import Crew
+from inferometer.gpu.child.crew import CALLS_EVERY, Crew
 from inferometer.gpu.child.kmsg import KernelLog
 from inferometer.gpu.child.outbox import Outbox
 from inferometer.gpu.clock import Clock
@@ -24,7 +24,7 @@ from inferometer.gpu.messages import (
     Hello,
     Message,
 )
-from inferometer.gpu.sample import Sample, Xid
+from inferometer.gpu.sample import CallStats, Sample, Xid
 from inferometer.gpu.supervision.decoding import Decoder
 from support.gpu_child import PACE
 from support.scripted_backend import Script, open_backend, uuid
@@ -133,12 +133,27 @@ def test_a_heartbeat_names_calls_under_way_and_done(run: Run) -> None:
         assert isinstance(found, Heartbeat)
         return found
 
+    def calls() -> Mapping[str, CallStats]:
+        told = [beat().calls for _ in range(CALLS_EVERY)]
+        return next(each for each in told if each is not None)
+
     wait_until(lambda: beat().in_flight.get(uuid(1), ("", 0))[0] == "Sample")
-    wait_until(lambda: beat().calls["Sample"].results["ok"] > 2)
-    assert beat().calls["open"].results == {"ok": 1}
+    wait_until(lambda: calls()["Sample"].results["ok"] > 2)
+    assert calls()["open"].results == {"ok": 1}
     assert beat().ticks_missed.keys() == {uuid(0), uuid(1)}
     assert beat().dropped == 0
     run.script.set(hang=[])
+    crew.end()
+
+
+def test_most_heartbeats_leave_out_the_calls_that_were_made(run: Run) -> None:
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    for _ in range(3 * CALLS_EVERY):
+        crew.beat()
+    beats = [message for message in run.messages() if isinstance(message, Heartbeat)]
+    told = [number for number, beat in enumerate(beats) if beat.calls is not None]
+    assert told == list(range(0, len(beats), CALLS_EVERY))
     crew.end()
 
 

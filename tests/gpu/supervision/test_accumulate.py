@@ -245,6 +245,7 @@ def test_calls_add_up_over_children() -> None:
     work.restart()
     assert work.demoted == {}
     work.beaten(beat(2, dropped=1))
+    work.beaten(beat(2, dropped=1)._replace(calls=None))
     assert work.calls["Call"].results == {"ok": 6}
     assert work.calls["Call"].seconds == pytest.approx(1.5)
     assert (work.dropped, work.devices_pci, work.driver_version) == (4, 8, "550.1")

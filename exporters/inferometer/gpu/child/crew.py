@@ -28,6 +28,9 @@ FINISH_S: Final = 1.0
 """How long calls in hand may take to finish when the child has to end: one that is cut off by a
 SIGKILL can hang a GPU's firmware (NVIDIA/dcgm-exporter#84)."""
 
+CALLS_EVERY: Final = 5
+"""Of so many heartbeats one tells of all calls that were made."""
+
 DRIVER: Final = "driver"
 """Why a child ends for which the driver as a whole has failed."""
 
@@ -61,6 +64,7 @@ class Crew:
         self._failure: BackendError | None = None
         self._wake = threading.Event()
         self._ending = False
+        self._beats = 0
 
     def run(self) -> bool:
         """Work until `end` or until the backend fails; True if it was the former."""
@@ -117,11 +121,14 @@ class Crew:
         for meter in meters.values():
             for name, pace in meter.demoted().items():
                 demoted[name] = pace if demoted.get(name) != "off" else "off"
+        tells = self._beats % CALLS_EVERY == 0
+        calls = merge(meter.stats() for meter in meters.values()) if tells else None
+        self._beats += 1
         self._outbox.send(
             Heartbeat(
                 in_flight={uuid: call for uuid, call in in_flight.items() if call},
                 ticks_missed={s.uuid: s.missed for s in samplers},
-                calls=merge(meter.stats() for meter in meters.values()),
+                calls=calls,
                 demoted=demoted,
                 dropped=self._outbox.dropped,
                 kernel_sequence=self._kernel.sequence if self._kernel else -1,

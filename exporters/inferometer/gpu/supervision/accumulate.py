@@ -202,8 +202,9 @@ class Work:
 
     def beaten(self, beat: Heartbeat) -> None:
         """Take in the calls a child has made."""
-        self._present = _first(beat.calls)
-        self.calls = merge([self._past, self._present])
+        if beat.calls is not None:
+            self._present = _first(beat.calls)
+            self.calls = merge([self._past, self._present])
         self.demoted = beat.demoted
         self._dropped.take({"": beat.dropped})
         self.kernel_sequence = max(self.kernel_sequence, beat.kernel_sequence)

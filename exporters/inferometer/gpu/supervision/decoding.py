@@ -223,7 +223,7 @@ _by_type: Final[Mapping[type, Callable[[Any], Message]]] = {
         Heartbeat,
         _dict(_text, _in_flight),
         _dict(_text, _counts),
-        _dict(_text, _call),
+        _maybe(_dict(_text, _call)),
         _dict(_text, _text),
         _count,
         _whole,

@@ -219,18 +219,26 @@ class Slots:
 
     def all_stalled(self, now_ns: int) -> bool:
         """Say whether the child's devices are all stalled, but for those with another trouble."""
-        listed = [self._slots[uuid] for uuid in self.listed if uuid in self._slots]
-        states = [self._view(slot.shown, now_ns).state for slot in listed]
-        return "stalled" in states and "ok" not in states
+        listed = (self._slots[uuid].shown for uuid in self.listed if uuid in self._slots)
+        any_stalled = False
+        for shown in listed:
+            hangs = self._hangs(shown, now_ns)
+            if shown.view.state == "ok" and not hangs:  # mostly the first one settles it
+                return False
+            any_stalled = any_stalled or hangs or shown.view.state == "stalled"
+        return any_stalled
+
+    def _hangs(self, shown: _Shown, now_ns: int) -> bool:
+        if shown.view.state != "ok":
+            return False
+        started_s = shown.call[1] / NS if shown.call else None
+        return stalled(
+            now_ns / NS, call_started_s=started_s, ticked_s=shown.ticked_s, limits=self._limits_s
+        )
 
     def _view(self, shown: _Shown, now_ns: int) -> DeviceView:
-        view, ticked_s, call, beat_ns = shown
-        hangs = False
-        if view.state == "ok":
-            started_s = call[1] / NS if call else None
-            hangs = stalled(
-                now_ns / NS, call_started_s=started_s, ticked_s=ticked_s, limits=self._limits_s
-            )
+        view, _, call, beat_ns = shown
+        hangs = self._hangs(shown, now_ns)
         if call is not None:
             known_ns = now_ns if hangs else beat_ns
             view = replace(view, call_inflight=(call[0], max(0, known_ns - call[1]) / NS))
