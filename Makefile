@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # Most tests wait for a child process most of the time; those marked `alone` still run alone.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 COVERAGE := --cov --cov-report=term
+# A shared machine may stand still for seconds in the middle of a test that starts processes. Where
+# CI is set, a test that fails gets one more try, and is named in the summary to be repaired.
+RERUNS := $(if $(CI),--reruns 1 --reruns-delay 1 -r fER)
 
 # Passed on to the demo: how long it runs before it prints its summary and ends.
 ifdef DEMO_SECONDS
@@ -24,7 +27,7 @@ demo: setup  ## Run a model server, the sidecar, a load and the live page (DEMO_
 	@$(BIN)/inferometer demo
 
 test: setup  ## Run the tests (where CI is set, with coverage and its floor)
-	@$(BIN)/pytest $(PARALLEL) -m "not e2e" $(if $(CI),$(COVERAGE))
+	@$(BIN)/pytest $(PARALLEL) -m "not e2e" $(RERUNS) $(if $(CI),$(COVERAGE))
 
 lint: setup  ## Lint, types, import contracts, generated files
 	$(BIN)/ruff check
@@ -44,8 +47,8 @@ lock: setup  ## Resolve requirements.lock and tests/fuzz/requirements.lock anew
 	@.ci/lock $(BIN)
 
 e2e: setup  ## Run the tests that need servers and tools built from Go modules (needs Go 1.26)
-	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest -m e2e tests/e2e
-	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest $(PARALLEL) -m e2e --ignore=tests/e2e
+	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest $(RERUNS) -m e2e tests/e2e
+	@INFEROMETER_BUILD_TOOLS=1 $(BIN)/pytest $(PARALLEL) $(RERUNS) -m e2e --ignore=tests/e2e
 
 bench: setup  ## Measure what the sidecar costs, next to other proxies; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
