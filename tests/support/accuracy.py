@@ -68,8 +68,7 @@ def measure(
 
 def _counted(pair: Pair, before: Samples) -> Samples:
     name = "inferometer_requests_total"
-    pair.sidecar.wait_samples(lambda s: s.total(name) == before.total(name) + 1)
-    return pair.sidecar.scrape()
+    return pair.sidecar.wait_samples(lambda s: s.total(name) == before.total(name) + 1)
 
 
 def _growth(name: str, before: Samples, after: Samples) -> float:

@@ -37,17 +37,27 @@ PROGRAM: Final = (sys.executable, "-m", "inferometer.cli", "sidecar")
 QUICK: Final = ("--measure-interval-s", "0.02")
 
 
+def own_ports(environ: Mapping[str, str]) -> range:
+    """Return the ports that are this worker's: those of a run (pytest-xdist) share none."""
+    workers = int(environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    each = PORTS // workers
+    start = PORT_MIN + worker % workers * each
+    return range(start, start + each)
+
+
 _ports = itertools.count(random.SystemRandom().randrange(PORTS))
 
 
 def free_port() -> int:
     """Return a port that nothing uses now.
 
-    It is below those that the kernel gives to clients, and each process begins elsewhere, so that
-    nobody else takes it before the sidecar does.
+    It is below those that the kernel gives to clients, and each process begins elsewhere in ports
+    of its own, so that nobody else takes it before the sidecar does.
     """
+    ours = own_ports(os.environ)
     while True:
-        port = PORT_MIN + next(_ports) % PORTS
+        port = ours[next(_ports) % len(ours)]
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -198,14 +208,30 @@ class Sidecar:
     def wait_samples(
         self, condition: Callable[[Samples], bool], *, wait_s: float = EVENT_WAIT_S
     ) -> Samples:
-        """Scrape until the condition holds (the measuring plane is some 50 ms behind)."""
+        """Scrape until the condition holds (the measuring plane is some 50 ms behind).
+
+        A page is written in slices while measuring goes on, so what stands on it beside the
+        condition may be older: the page after it is returned, on which it must hold as well.
+        """
         end_s = time.monotonic() + wait_s
+        held = False
         while True:
             samples = self.scrape()
             if condition(samples):
-                return samples
+                if held:
+                    return samples
+                held = True
+                continue
+            held = False
             assert time.monotonic() < end_s, f"not within {wait_s} s:\n{requests_of(samples)}"
             time.sleep(_POLL_S)
+
+    def wait_log(self, *words: str) -> None:
+        """Wait until all these words were logged: a thread of its own writes them."""
+        wait_until(
+            lambda: all(word in self.stderr for word in words),
+            what=f"{words} in the log:\n{self.stderr}",
+        )
 
     def settle(self, *, marked: bool = True) -> Samples:
         """Wait until all requests that are over have been counted; return that page.
@@ -218,9 +244,7 @@ class Sidecar:
         if not marked or not self._mark():
             time.sleep(_UNMARKED_SETTLE_S)
             return self.scrape()
-        self.wait_samples(lambda s: s.total(_RESPONSES, code=str(MARKER_STATUS)) > before)
-        # A page is written in slices while measuring goes on: only the next one is whole.
-        return self.scrape()
+        return self.wait_samples(lambda s: s.total(_RESPONSES, code=str(MARKER_STATUS)) > before)
 
     def _mark(self) -> bool:
         try:
