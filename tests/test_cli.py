@@ -1,8 +1,8 @@
 """The command line itself: what it prints, what it imports, which exit codes it gives."""
 
+import resource
 import subprocess
 import sys
-import time
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -55,10 +55,16 @@ def test_help_imports_no_program() -> None:
 def test_help_answers_at_once() -> None:
     times_s = []
     for _ in range(5):
-        began_s = time.monotonic()
+        began_s = cpu_of_children_s()
         assert python("-m", "inferometer.cli", "--help").returncode == 0
-        times_s.append(time.monotonic() - began_s)
-    assert min(times_s) <= HELP_MAX_S  # the others tell how busy the machine was
+        times_s.append(cpu_of_children_s() - began_s)
+    assert min(times_s) <= HELP_MAX_S
+
+
+def cpu_of_children_s() -> float:
+    """How long a child takes tells how busy the machine is; its CPU time does not."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:

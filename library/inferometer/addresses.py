@@ -14,7 +14,10 @@ SOCKET_PATH_BYTES_MAX: Final = 107
 """What the kernel takes as the path of a unix socket, without the final NUL."""
 
 _PORT: Final = re.compile(r"0|[1-9][0-9]{0,4}")
-_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})")
+_NAME: Final = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+)
+"""Labels as a resolver takes them: none is empty (RFC 1035, section 2.3.4)."""
 _ADDRESS: Final = "HOST:PORT, [IPV6]:PORT or unix:/PATH"
 _URL: Final = "http://HOST:PORT, https://HOST:PORT or http+unix:///PATH"
 

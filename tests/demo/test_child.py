@@ -9,6 +9,7 @@ import pytest
 
 from inferometer.demo.child import Child
 from inferometer.errors import WorldError
+from support.process import alive
 from support.sidecar import wait_until
 
 
@@ -22,14 +23,6 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def child(modules: Path, code: str, *words: str) -> Child:
     (modules / "played.py").write_text(textwrap.dedent(code))
     return Child("played", "played", *words, messages=modules)
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def test_a_child_says_its_lines_and_is_ended(modules: Path) -> None:

@@ -1,5 +1,6 @@
 """The whole demo, as a user runs it."""
 
+import contextlib
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from inferometer.demo.cli import duration_s, environment
 from inferometer.demo.settings import SECONDS_ALONE, Settings
+from support.process import alive
 from support.sidecar import wait_until
 
 COMMAND = [sys.executable, "-m", "inferometer.cli", "demo"]
@@ -63,7 +65,7 @@ def test_a_wrong_setting_starts_nothing() -> None:
 def test_the_demo_ends_by_itself_and_what_was_measured_is_what_the_server_did() -> None:
     done = subprocess.run(
         COMMAND,
-        env=clean(DEMO_SECONDS="6"),
+        env=clean(DEMO_SECONDS="4"),
         capture_output=True,
         text=True,
         timeout=90,
@@ -77,58 +79,65 @@ def test_the_demo_ends_by_itself_and_what_was_measured_is_what_the_server_did() 
     assert "live page: http://127.0.0.1:" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_it_in_order_and_no_child_stays(number: signal.Signals) -> None:
-    with subprocess.Popen(
-        [*COMMAND, "--seconds", "600"],
-        env=clean(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as demo:
-        try:
-            assert demo.stderr is not None
-            for line in demo.stderr:
-                if "live page" in line:
-                    url = line.split()[-1]
-                if "it ends by itself" in line:
-                    break
-            with urllib.request.urlopen(url, timeout=5) as answer:
+class Running:
+    """A demo that runs until it is told to end."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "live page" in line:
+                self.url = line.split()[-1]
+            if "it ends by itself" in line:
+                break
+        self.children = children(process.pid)
+
+
+def test_ctrl_c_ends_it_in_order_and_no_child_stays() -> None:
+    """Two at a time, since each waits for the answers that have begun."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    with contextlib.ExitStack() as stack:
+        demos = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*COMMAND, "--seconds", "600"],
+                    env=clean(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in numbers
+        ]
+        for demo in demos:
+            stack.callback(demo.kill)
+        running = [Running(demo) for demo in demos]
+        for one, number in zip(running, numbers, strict=True):
+            with urllib.request.urlopen(one.url, timeout=5) as answer:
                 assert answer.status == 200
-            started = children(demo.pid)
-            assert len(started) == 3
-            demo.send_signal(number)
-            told, _ = demo.communicate(timeout=60)
-        finally:
-            demo.kill()
-    assert demo.returncode == 0
-    assert "what the sidecar cost" in told
-    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+            assert len(one.children) == 3
+            one.process.send_signal(number)
+        told = [demo.communicate(timeout=60)[0] for demo in demos]
+    assert [demo.returncode for demo in demos] == [0, 0]
+    assert all("what the sidecar cost" in words for words in told)
+    assert not any(map(alive, running[0].children | running[1].children))
 
 
 def test_if_the_demo_is_killed_its_children_go_too() -> None:
     with subprocess.Popen(
         [*COMMAND, "--seconds", "600"], env=clean(), stderr=subprocess.PIPE, text=True
     ) as demo:
-        assert demo.stderr is not None
-        for line in demo.stderr:
-            if "it ends by itself" in line:
-                break
-        started = children(demo.pid)
+        started = Running(demo).children
         demo.kill()
     assert len(started) == 3
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
+    wait_until(lambda: not any(map(alive, started)))
 
 
 def test_a_process_that_dies_ends_the_demo_with_its_last_words() -> None:
     with subprocess.Popen(
         [*COMMAND, "--seconds", "600"], env=clean(), stderr=subprocess.PIPE, text=True
     ) as demo:
-        assert demo.stderr is not None
-        for line in demo.stderr:
-            if "it ends by itself" in line:
-                break
-        for pid in children(demo.pid):
+        for pid in Running(demo).children:
             if "inferometer.demo.model" in Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)
         _, said = demo.communicate(timeout=30)

@@ -7,6 +7,7 @@ import pytest
 
 from inferometer.demo.load import Load, Manners
 from inferometer.demo.trace import Arrival
+from support.listening import close_listener
 from support.sidecar import free_port, wait_until
 
 PATIENT = Manners(leaving_share=0.0)
@@ -25,17 +26,24 @@ class Server:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
-        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-        with contextlib.suppress(ConnectionError):
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await self._answer(reader, writer)
+        finally:
+            self.open -= 1
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
             if self.answer is None:
                 while await reader.read(65536):
                     pass
                 self.left.set()
             else:
                 writer.write(self.answer)
+        finally:
             writer.close()
             await writer.wait_closed()
-        self.open -= 1
 
 
 def replayed(
@@ -60,6 +68,7 @@ def replayed(
                 await asyncio.to_thread(wait_until, lambda: until(server))
                 stopping.set()
             await task
+            await close_listener(listening)
             await asyncio.to_thread(wait_until, lambda: server.open == 0)
         return made, server
 
@@ -82,8 +91,10 @@ def test_each_request_ends_as_its_client_sees_it(answer: bytes, end: str) -> Non
 
 
 def test_some_clients_leave_early() -> None:
-    hasty = Manners(leaving_share=1.0, leaving_s=(0.01, 0.02))
-    made, server = replayed(None, [Arrival(0, 3, 4)], manners=hasty)
+    hasty = Manners(leaving_share=1.0, leaving_s=(0.2, 0.3))  # time to ask is needed
+    made, server = replayed(
+        None, [Arrival(0, 3, 4)], manners=hasty, until=lambda server: server.left.is_set()
+    )
     assert made.ends == {"left": 1}
     assert server.left.is_set()
 
@@ -103,7 +114,7 @@ def test_requests_at_a_time_are_bounded_and_what_is_left_out_is_counted() -> Non
     made, server = replayed(
         None,
         [Arrival(0, 3, 4)] * 10,
-        manners=Manners(leaving_share=0.0, finish_s=0.2),
+        manners=Manners(leaving_share=0.0, finish_s=1.0),
         clients_max=4,
     )
     assert made.ends == {"not_sent": 6}

@@ -8,6 +8,7 @@ import pytest
 from inferometer.demo.engine import QUEUE_MAX, Shape
 from inferometer.demo.model import BODY_BYTES_MAX, HEAD_BYTES_MAX, Connection, Server
 from inferometer.demo.truth import End
+from support.listening import close_listener
 from support.sidecar import wait_until
 
 FAST = Shape(
@@ -50,6 +51,7 @@ def serve(talk: Talk, *, shape: Shape = FAST, faults: Mapping[End, float] | None
         try:
             async with listening, asyncio.timeout(10):
                 await talk(server, listening.sockets[0].getsockname()[1])
+                await close_listener(listening)
                 await asyncio.to_thread(wait_until, lambda: not open_)
         finally:
             engine.cancel()

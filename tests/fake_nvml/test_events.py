@@ -49,7 +49,7 @@ def test_events_come_one_by_one_in_order_and_then_time_runs_out(
     ]
     start_s = time.monotonic()
     assert code(binding.nvmlEventSetWait, events, 30) == binding.NVML_ERROR_TIMEOUT
-    assert time.monotonic() - start_s >= 0.03
+    assert time.monotonic() - start_s >= 0.028  # the driver counts in whole milliseconds
 
 
 def test_every_set_hears_every_event(binding: Any, fake: FakeNvml, device: Any) -> None:

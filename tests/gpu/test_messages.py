@@ -76,7 +76,7 @@ stats = st.builds(
 )
 messages: st.SearchStrategy[Message] = st.one_of(
     samples,
-    st.builds(Hello, texts, st.lists(texts).map(tuple), st.none() | counts),
+    st.builds(Hello, texts, st.lists(texts).map(tuple), st.none() | counts, st.none() | counts),
     st.builds(Found, identities),
     st.builds(Condition, texts, st.sampled_from(["ok", "lost"]), st.none() | whole, st.booleans()),
     st.builds(
@@ -85,6 +85,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
         st.dictionaries(st.none() | counts, st.builds(Xid, counts, numbers)),
         counts,
         st.dictionaries(st.sampled_from(EVENTS), counts),
+        whole,
+        st.booleans(),
     ),
     st.builds(
         Heartbeat,
@@ -220,9 +222,13 @@ def test_no_json_raises_anything_but_garbage(name: str, content: object) -> None
         '["failure",["","",1.0]]',
         '["condition",["","dead",null,false]]',
         '["condition",["","ok",null,0]]',
-        '["hello",["",{"a":1},null]]',
-        '["hello",["",[],-1]]',
-        '["events",["",[],0,{"unheard_of":1}]]',
+        '["hello",["",{"a":1},null,null]]',
+        '["hello",["",[],-1,null]]',
+        '["hello",["",[],null,-1]]',
+        '["hello",["",[],null]]',
+        '["events",["",[],0,{"unheard_of":1},-1,true]]',
+        '["events",["",[],0,{},-1,1]]',
+        '["events",["",[],0,{},null,true]]',
         '["heartbeat",[{},{},{"Call":[{},[1,2],0.5]},{},0,-1]]',
         '["heartbeat",[{},{},{"Call":[{}]},{},0,-1]]',
         '["sample",{"uuid":"","moment_ns":0,"time_s":1e999,"gauges":{},"counters":{},"totals":{}}]',

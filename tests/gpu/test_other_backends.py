@@ -1,7 +1,7 @@
 """Each backend but NVML's, in the process that it runs in, with its supervisor beside it."""
 
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,23 +11,27 @@ from inferometer.gpu.backend import Options
 from inferometer.gpu.orders import Pace
 from inferometer.gpu.quantities import Counter, Gauge, Total
 from inferometer.gpu.sample import DeviceView
+from inferometer.gpu.states import Waits
 from inferometer.gpu.supervision.spawn import ChildCommand
-from inferometer.gpu.supervision.supervise import Supervisor
+from inferometer.gpu.supervision.supervise import Limits, Supervisor
 from support import fake_amd, fake_dcgm
 from support.fake_amd import Board
 from support.fake_dcgm import HostEngine
+from support.sidecar import free_port
 from support.tpu_runtime import Runtime
 from support.vendor_devices import until
 
 TESTS = Path(__file__).parents[1]
-PACE = Pace(tick_s=0.2, slow_s=0.6, process_every=1)
+PACE = Pace(tick_s=0.2, slow_s=0.6, process_every=1, heartbeat_s=0.2)
+LIMITS = Limits(stall_floor_s=0.8, step_s=0.05, waits=Waits(back_off_s=0.1))
 
 
 class Run:
     """A supervisor with one backend."""
 
     def __init__(self, backend: str, options: Options, pace: Pace = PACE) -> None:
-        self.supervisor = Supervisor(ChildCommand(backend=backend, options=options, pace=pace))
+        command = ChildCommand(backend=backend, options=options, pace=pace)
+        self.supervisor = Supervisor(command, limits=LIMITS)
         self.supervisor.start()
 
     def devices(self) -> tuple[DeviceView, ...]:
@@ -83,10 +87,8 @@ def test_dcgm_counts_on_and_comes_back_after_its_host_engine(
     host.change(up=False)
     until(lambda: dcgm.states() == ["stalled", "stalled"])
     assert all(view.sample is None for view in dcgm.devices())
-    started_s = time.monotonic()
     host.restart()
-    until(lambda: dcgm.states() == ["ok", "ok"], within_s=15)
-    assert time.monotonic() - started_s < 15
+    until(lambda: dcgm.states() == ["ok", "ok"])
     assert dcgm.devices()[0].totals[Total.BUSY_NS] >= before
     assert dcgm.devices()[0].xids[31].seen == 1
 
@@ -99,7 +101,7 @@ def test_nothing_from_before_an_outage_is_shown_after_it(
     monkeypatch.setenv(fake_dcgm.VARIABLE, str(path))
     host = HostEngine(path)
     options = Options(dcgm_bindings=fake_dcgm.BINDINGS)
-    dcgm = run("dcgm", options, Pace(tick_s=0.2, slow_s=600))
+    dcgm = run("dcgm", options, replace(PACE, slow_s=600))
     until(dcgm.busy)
     host.change(up=False)
     until(lambda: dcgm.states() == ["stalled"])
@@ -156,7 +158,7 @@ def test_amd_is_absent_where_its_binding_has_no_library(
 
 @pytest.mark.req("GX-03")
 def test_a_tpu_is_there_while_its_runtime_is(run: Begin) -> None:
-    with Runtime(chips=2) as runtime:
+    with Runtime(free_port(), chips=2) as runtime:
         tpu = run("tpu", Options(tpu_addresses=(runtime.address,)))
         until(tpu.busy)
         port = runtime.port

@@ -62,9 +62,9 @@ def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
     fake = FakeNvml(tmp_path, "h100")
     path = tmp_path / "node.jsonl"
     with start(fake, str(path), "--seconds", "3600") as process:
-        until(lambda: fake.counts(process.pid).total("nvmlEventSetWait_v2") > 0)
+        until(lambda: fake.counts(process.pid).total("nvmlEventSetWait_v2") > 0, within_s=60)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert lines(path)[-1]["end"] == "done"
     assert fake.counts(process.pid).live["gpm_samples"] == 0
     assert fake.counts(process.pid).live["init"] == 0

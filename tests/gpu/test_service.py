@@ -2,13 +2,14 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from inferometer.errors import WorldError
-from inferometer.gpu.page.fields import default
+from inferometer.gpu.page.fields import default, load
 from inferometer.gpu.page.names import Fixed
 from inferometer.gpu.page.plan import Look
 from inferometer.gpu.sample import BackendState, BackendView, DeviceView
@@ -26,6 +27,7 @@ from inferometer.gpu.service import (
 )
 from inferometer.gpu.settings import Settings
 from inferometer.settings import Address
+from support.sidecar import wait_until
 
 
 @dataclass
@@ -36,10 +38,12 @@ class Stub:
     wants_exit: str | None = None
 
     def backend(self) -> BackendView:
+        self.looks += 1
         return BackendView(name=self.name, state=self.state)
 
     internal_errors: int = 0
     calls: tuple[str, ...] = ()
+    looks: int = 0
 
     def views(self) -> list[DeviceView]:
         return []
@@ -58,6 +62,29 @@ class Stub:
 
     def stop(self) -> None:
         self.calls += ("stop",)
+
+
+class Conductor(Stub):
+    """Does its part in a thread once it is started, so behind the handlers; then comes SIGTERM."""
+
+    part: Callable[[], None]
+    thread: threading.Thread
+
+    def start(self) -> None:
+        super().start()
+        self.thread = threading.Thread(target=self._conduct)
+        self.thread.start()
+
+    def _conduct(self) -> None:
+        try:
+            self.part()
+        finally:  # or nothing would end the service
+            send(signal.SIGTERM)
+
+
+def send(number: int) -> None:
+    """Send a signal to this process."""
+    os.kill(os.getpid(), number)
 
 
 def service(settings: Settings, *stubs: Stub) -> Service:
@@ -137,26 +164,61 @@ def test_a_port_that_is_taken_ends_what_was_started() -> None:
 
 def test_signals_reach_every_backend_and_the_old_handlers_come_back() -> None:
     ours = signal.getsignal(signal.SIGUSR1)
-    both = [Stub("nvml"), Stub("amd")]
+    nvml, amd = Conductor("nvml"), Stub("amd")
 
-    def tell() -> None:
-        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGTERM):
-            os.kill(os.getpid(), number)
+    def part() -> None:
+        send(signal.SIGHUP)
+        send(signal.SIGUSR1)
+        wait_until(lambda: "release" in amd.calls, what="the release")
+        send(signal.SIGUSR2)
+        wait_until(lambda: "resume" in amd.calls, what="the end of the release")
 
-    timer = threading.Timer(0.5, tell)
-    timer.start()
-    assert service(HERE, *both).run() == 0
-    timer.join()
-    for one in both:
+    nvml.part = part
+    assert service(HERE, nvml, amd).run() == 0
+    nvml.thread.join()
+    for one in (nvml, amd):
         assert one.calls == ("start", "release", "resume", "begin_stop", "stop")
     assert signal.getsignal(signal.SIGUSR1) is ours
 
 
 def test_backends_tried_in_vain_are_ended_once() -> None:
-    nvml, amd = Stub("nvml"), Stub("amd", "absent", ever_ran=False)
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
+    nvml, amd = Conductor("nvml"), Stub("amd", "absent", ever_ran=False)
+
+    def part() -> None:
+        wait_until(lambda: "stop" in amd.calls, what="its end")
+        looks = nvml.looks
+        wait_until(lambda: nvml.looks > looks + 4, what="more looks")
+
+    nvml.part = part
     assert service(HERE, nvml, amd).run() == 0
-    timer.join()
+    nvml.thread.join()
     assert amd.calls == ("start", "stop", "begin_stop", "stop")
     assert nvml.calls == ("start", "begin_stop", "stop")
+
+
+def test_fields_that_nobody_knows_are_warned_of_at_a_reload_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "fields.csv"
+    file.write_text("DCGM_FI_DEV_BRAND, gauge, x\n")
+    settings = replace(HERE, fields=file)
+    nvml = Conductor("nvml")
+
+    def look() -> Look:
+        return Look(load(file), "classic", Fixed("n"))
+
+    def warned() -> list[str]:
+        return [vars(one)["field"] for one in caplog.records if "not known" in one.msg]
+
+    def part() -> None:
+        file.write_text("DCGM_FI_DEV_BRAND, gauge, x\nDCGM_FI_DEV_OTHER, gauge, x\n")
+        send(signal.SIGHUP)
+        wait_until(lambda: len(warned()) > 1, what="the warning")
+
+    nvml.part = part
+    origin = Origin(lambda: (settings, look()))
+    one = Service(settings, Start(look(), (nvml,), "1.2"), origin=origin)
+    assert warned() == ["DCGM_FI_DEV_BRAND"]
+    assert one.run() == 0
+    nvml.thread.join()
+    assert warned() == ["DCGM_FI_DEV_BRAND", "DCGM_FI_DEV_OTHER"]

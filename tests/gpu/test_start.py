@@ -1,4 +1,7 @@
+import os
 import socket
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -71,6 +74,22 @@ def test_drivers_are_asked_for_processes_only_where_that_is_of_use(tmp_path: Pat
     assert asks_for_processes(Settings(kubelet_socket=Path("s")), look, told=True)
     assert asks_for_processes(plain, families, told=False)
     assert not asks_for_processes(Settings(processes=False), families, told=True)
+
+
+LOADED = """
+import importlib, sys
+importlib.import_module(sys.argv[1])
+print(*sorted({"ssl", "_hashlib", "email", "http.client", "asyncio"} & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("module", ["inferometer.gpu.start", "inferometer.gpu.mapping"])
+def test_what_only_tls_and_passwords_need_is_not_loaded(module: str) -> None:
+    # What counts lines in our children loads some of it itself.
+    environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+    argv = [sys.executable, "-c", LOADED, module]
+    done = subprocess.run(argv, env=environ, capture_output=True, check=True)
+    assert done.stdout == b"\n"
 
 
 def test_the_version_is_that_of_the_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:

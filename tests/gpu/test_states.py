@@ -234,3 +234,10 @@ def test_another_code_takes_it_back_but_a_crash_does_not(life: Lifecycle) -> Non
     fail(life, None, 100)
     fail(life, 18, 121)
     assert life.exit_code == 18
+
+
+def test_a_driver_that_leaves_a_device_is_asked_again_much_sooner(life: Lifecycle) -> None:
+    life.release("driver_unbind", 10, unbound=True)
+    assert not due(life, 29.9)
+    assert due(life, 30)
+    assert life.state == "starting"

@@ -122,6 +122,12 @@ def wait_for(browser: webdriver.Chrome, selector: str, wanted: str) -> None:
     )
 
 
+def read_again(admin: ScriptedAdmin) -> None:
+    """Wait until the page has read what this sidecar says now."""
+    asked = admin.asked.total()
+    wait_until(lambda: admin.asked.total() > asked + 2, wait_s=WAIT_S)
+
+
 def log_of(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
     """Return what was written into a log of the browser since the last look."""
     found: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
@@ -148,7 +154,7 @@ def test_the_page_shows_the_numbers_that_the_sidecars_told(
     browser: webdriver.Chrome, sidecars: tuple[ScriptedAdmin, ScriptedAdmin, str]
 ) -> None:
     one, other, url = sidecars
-    wait_until(lambda: one.asked.total() > 1 and other.asked.total() > 1)
+    wait_until(lambda: one.asked.total() > 1 and other.asked.total() > 1, wait_s=WAIT_S)
     browser.get(url)
     wait_for(browser, "#tile-flight [data-figure=streaming]", "8")
     one.body = script(Figures(), requests=90)
@@ -157,6 +163,7 @@ def test_the_page_shows_the_numbers_that_the_sidecars_told(
     wait_for(browser, "#tile-itl [data-figure=p50]", "15ms")
     wait_for(browser, "#tile-flight [data-figure=waiting]", "4")
     wait_for(browser, "#tile-goodput [data-figure=good]", "90.0%")
+    wait_until(lambda: "2 of 2 sidecars answer" in text(browser, "#facts"), wait_s=WAIT_S)
     assert text(browser, "#tile-goodput .verdict").startswith("burns 10")
     assert text(browser, "#tile-goodput dt") == "demo-chat"
     assert text(browser, "#tile-cost [data-figure='added, p50']") == "175µs"
@@ -165,11 +172,43 @@ def test_the_page_shows_the_numbers_that_the_sidecars_told(
     assert "first token came too late" in text(browser, "#card-reasons [data-row=ttft]")
     assert "success" in text(browser, "#card-outcomes [data-row=success]")
     assert "100 % of answers with an exact token count" in text(browser, "#facts")
-    assert "2 of 2 sidecars answer" in text(browser, "#facts")
     assert "inferometer 1.2.3" in text(browser, "#about")
     assert browser.find_element(By.ID, "card-heat").find_elements(By.TAG_NAME, "canvas")
     assert complaints(browser) == []
     assert requested(browser) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("counted", "tokens", "words"),
+    [
+        ("demo-chat--requests", 0, "goal 99 % of slices of time, not of requests"),
+        ("demo-chat", 700, "goal 99 % of tokens, not of requests"),
+    ],
+)
+def test_a_promise_that_counts_no_requests_is_shown_and_not_compared(
+    browser: webdriver.Chrome,
+    sidecars: tuple[ScriptedAdmin, ScriptedAdmin, str],
+    counted: str,
+    tokens: int,
+    words: str,
+) -> None:
+    one, other, url = sidecars
+    figures = Figures()
+    figures.set(reading.OBJECTIVE, 0.99, slo="demo-chat")
+    figures.set(reading.STARTED, 1)
+    judged = {"vantage": "sidecar", "slo": counted}
+    for good, bad in ((0, 0), (90, 10)):
+        figures.count(reading.VERDICTS, good, **judged, verdict="good", reason="none")
+        figures.count(reading.VERDICTS, bad, **judged, verdict="bad", reason="ttft")
+        if tokens:
+            figures.count(reading.VERDICT_TOKENS, tokens, **judged, verdict="bad", reason="ttft")
+        one.body = other.body = figures.text()
+        read_again(one)
+    browser.get(url)
+    wait_for(browser, "#tile-goodput [data-figure=good]", "90.0%")
+    assert " ".join(text(browser, "#tile-goodput .note").split()) == words
+    assert text(browser, "#tile-goodput .verdict") == ""
+    assert complaints(browser) == []
 
 
 def test_what_is_not_known_is_no_data_and_never_zero(
@@ -192,7 +231,7 @@ def test_one_sidecar_can_be_chosen_and_a_silent_one_is_named(
     wait_for(browser, "#tile-flight [data-figure=streaming]", "8")
     Select(browser.find_element(By.ID, "source")).select_by_value("1")
     wait_for(browser, "#tile-flight [data-figure=streaming]", "1")
-    assert not browser.find_element(By.ID, "banner").is_displayed()
+    wait_until(lambda: not browser.find_element(By.ID, "banner").is_displayed(), wait_s=WAIT_S)
     other.status = 503
     wait_for(browser, "#banner", f"{parse(other.url).name}: answered 503")
     wait_for(browser, "#tile-flight [data-figure=streaming]", "no data")
@@ -206,7 +245,7 @@ def test_a_reload_shows_the_past(
     wait_for(browser, "#status", "live, every 0.5 s")
     points = "fetch('api/points?source=all&after=0').then(answer => answer.json())"
     count = f"return {points}.then(body => body.points.length)"
-    wait_until(lambda: browser.execute_script(count) > 3)
+    wait_until(lambda: browser.execute_script(count) > 3, wait_s=WAIT_S)
     browser.refresh()
     wait_for(browser, "#tile-flight [data-figure=streaming]", "8")
     assert browser.execute_script(count) > 3
@@ -225,7 +264,7 @@ def test_a_pause_holds_the_picture_and_a_lost_server_is_told(browser: webdriver.
             browser.find_element(By.ID, "pause").click()
             wait_for(browser, "#status", "paused")
             admin.body = script(Figures(), streaming=9)
-            wait_until(lambda: admin.asked.total() > 6)
+            read_again(admin)
             assert text(browser, "#tile-flight [data-figure=streaming]") == "7"
             browser.find_element(By.ID, "pause").click()
             wait_for(browser, "#tile-flight [data-figure=streaming]", "9")

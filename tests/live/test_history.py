@@ -42,7 +42,7 @@ def test_the_oldest_points_make_room() -> None:
 
 
 def test_what_is_unknown_or_infinite_is_null() -> None:
-    slo = Goodput(1, 2, 0, 0, None, {"ttft": inf, "gap": nan}, {})
+    slo = Goodput("request", 1, 2, 0, 0, None, {"ttft": inf, "gap": nan}, {})
     encoded = json.loads(encode(replace(made(1), slos={"a": slo}, heat_edges=(0.5, inf))))
     assert encoded["heat_edges"] == [0.5, None]
     assert encoded["ttft"]["p50"] is None

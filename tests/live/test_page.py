@@ -41,6 +41,16 @@ def test_a_page_reads_a_sidecar_and_shows_what_it_says() -> None:
             shown.stop()
 
 
+def test_sidecars_behind_one_host_and_port_are_told_apart_by_their_urls() -> None:
+    texts = ("https://a/pod-1/metrics", "https://a/pod-2/metrics", "https://b/metrics")
+    sources = page.scrapes([parse(text) for text in texts], ca=None, auth_file=None)
+    assert list(sources) == [
+        "https://a:443/pod-1/metrics",
+        "https://a:443/pod-2/metrics",
+        "b:443",
+    ]
+
+
 def test_what_is_no_exposition_is_told_as_the_fault_of_the_world() -> None:
     with ScriptedAdmin(b"<html>") as admin:
         source = Scrape(Client(parse(admin.url)))

@@ -120,8 +120,24 @@ def test_a_class_of_slices_is_one_row_with_the_requests_behind_them() -> None:
     reserved = got.slos["reserved"]
     assert (reserved.good, reserved.bad, reserved.excluded, reserved.unmeasured) == (8, 2, 1, 1)
     assert (reserved.objective, reserved.limits) == (0.99, {"tpot": 0.02})
+    assert (reserved.weight, got.slos["request_header"].weight) == ("slice", "request")
     assert reserved.reasons == {"tpot": 2}
     assert (got.slos["gone"].good, got.slos["gone"].objective) == (3, None)
+
+
+def test_a_class_of_tokens_is_told_from_one_of_requests_before_it_has_judged_any() -> None:
+    got = made(
+        {
+            (reading.VERDICTS, "bulk", "good", "none"): 0,
+            (reading.VERDICT_TOKENS, "bulk"): 0,
+            (reading.VERDICTS, "chat", "good", "none"): 0,
+        },
+        gauges={(reading.OBJECTIVE, "bulk"): 0.95, (reading.OBJECTIVE, "chat"): 0.9},
+    )
+    assert {name: slo.weight for name, slo in got.slos.items()} == {
+        "bulk": "token",
+        "chat": "request",
+    }
 
 
 def test_a_class_that_came_to_slices_shows_what_it_counted_before() -> None:

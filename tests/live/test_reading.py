@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.live import reading
+from inferometer.live import point, reading
 from inferometer.live.reading import (
     EDGES_MAX,
     KEYS_MAX,
@@ -140,9 +140,32 @@ def test_changes_of_several_sidecars_add_up_on_their_common_edges() -> None:
     one = Change(1.0, {("a",): 1}, {("h",): {0.5: 1, 0.8: 2, inf: 3}})
     other = Change(3.0, {("a",): 2, ("b",): 5}, {("h",): {0.5: 10, inf: 20}, ("i",): {inf: 1}})
     assert merge_changes([one, other]) == Change(
-        2.0, {("a",): 3, ("b",): 5}, {("h",): {0.5: 11, inf: 23}, ("i",): {inf: 1}}
+        3.0, {("a",): 3, ("b",): 5}, {("h",): {0.5: 11, inf: 23}, ("i",): {inf: 1}}, (one, other)
     )
     assert merge_changes([]) is None
+
+
+def test_the_rate_of_several_sidecars_is_the_sum_of_their_rates() -> None:
+    old = Change(10.0, {(reading.TOKENS, "output", "server"): 1000, (reading.CPU,): 5}, {})
+    young = Change(1.0, {(reading.TOKENS, "output", "events"): 20}, {})
+    both = merge_changes([old, young])
+    assert both is not None
+    assert both.rate(reading.TOKENS, "output") == pytest.approx(120)
+    assert both.rate(reading.TOKENS) == pytest.approx(120)
+    assert both.rate(reading.CPU) == pytest.approx(0.5)
+    assert both.rate(reading.REQUESTS) == 0
+
+
+def test_a_point_of_several_sidecars_shows_the_sum_of_their_rates() -> None:
+    key = (reading.TOKENS, "output", "server")
+    ended = (reading.REQUESTS, "success")
+    old = Change(10.0, {key: 1000.0, ended: 10.0, (reading.CPU,): 2.0}, {})
+    young = Change(1.0, {key: 0.0, ended: 0.0, (reading.CPU,): 0.5}, {})
+    window = merge_changes([old, young])
+    shown = point.make(point.Material(window=window), time_ms=0, answering=2, targets=2)
+    assert shown.output_rate == pytest.approx(100)
+    assert shown.requests_rate == pytest.approx(1)
+    assert shown.cost.cores == pytest.approx(0.7)
 
 
 @given(st.dictionaries(st.floats(0, 100), st.integers(0, 50), min_size=1))

@@ -291,5 +291,6 @@ def test_sixteen_thousand_lines_take_few_milliseconds_and_no_slice_many() -> Non
         totals_s.append(moments_s[-1] - moments_s[0])
         slices_s.append([b - a for a, b in pairwise(moments_s)])
     # Goals are 10 ms and 0.3 ms, seen are 3 ms and 0.1 ms; the gates leave room for a busy machine.
+    # The slices are the same each time, and what one takes longer is not its own.
     assert min(totals_s) < 0.05
-    assert min(max(run) for run in slices_s) < 0.003
+    assert max(min(runs_s) for runs_s in zip(*slices_s, strict=True)) < 0.003

@@ -66,7 +66,8 @@ def test_a_real_prometheus_tells_its_labels_clock_and_runtime(real: Client) -> N
     assert real.label_values("job", ["up"]) == ("a", "b")
     assert real.label_values("job", ["up"], ago_s=7200) == ("a", "b")
     assert real.label_values("job", ["nothing"]) == ()
-    assert abs(real.now_s() - time.time()) < 5
+    before_s = time.time()
+    assert before_s - 1 <= real.now_s() <= time.time() + 1
     runtime = real.runtime()
     assert runtime.retention_s == 100 * 365 * 86400
     assert not runtime.retention_by_size

@@ -31,8 +31,6 @@ from support.speakers import (
 )
 from support.turns import Ending, Manner, Turn, dumps
 
-pytestmark = pytest.mark.alone  # moments are compared, to the millisecond
-
 FIRST = "gen_ai_server_time_to_first_token_seconds"
 VISIBLE = "inferometer_time_to_first_output_seconds"
 GAP = "inferometer_inter_chunk_latency_seconds"

@@ -1,80 +1,36 @@
 """Rules of one exchange that no peer can see: what is written in which call."""
 
-import asyncio
-from collections.abc import Callable
+import socket
 
 import pytest
 
-from inferometer.sidecar.client import Client
-from inferometer.sidecar.proxy import Relay
-from inferometer.sidecar.settings import Settings
-from inferometer.sidecar.tap import Finish, Mark, RequestBody, RequestEnd, Ring, Started
-from inferometer.sidecar.upstream import Connection
+from inferometer.sidecar.tap import Finish, RequestBody, RequestEnd, Started
+from inferometer.sidecar.upstream import set_socket_options
+from support.wires import Transport, Wires, on_a_loop
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-class Transport(asyncio.Transport):
-    """Keeps what is written, call by call."""
+class Connected(Transport):
+    """A transport with a socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         super().__init__()
-        self.writes: list[bytes] = []
-        self.ended = ""
+        self._sock = sock
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if data:  # an empty write is none
-            self.writes.append(bytes(data))
-
-    def is_closing(self) -> bool:
-        return bool(self.ended)
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None:
-        self.ended = "eof"
-
-    def close(self) -> None:
-        self.ended = "close"
-
-    def abort(self) -> None:
-        self.ended = "abort"
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self._sock if name == "socket" else default
 
 
-class Wires:
-    """A client's connection and one idle upstream connection of a relay."""
-
-    def __init__(self) -> None:
-        self.ring = Ring()
-        relay = Relay(Settings(), self.ring, server_tls=lambda: None)
-        self.client, self.to_client = Client(relay.books, relay.clients), Transport()
-        self.client.connection_made(self.to_client)
-        self.upstream, self.to_upstream = Connection(relay.pool), Transport()
-        self.upstream.connection_made(self.to_upstream)
-        self.upstream.release()
-
-    def says(self, protocol: Client | Connection, data: bytes) -> None:
-        protocol.get_buffer(-1)[: len(data)] = data
-        protocol.buffer_updated(len(data))
-
-    def marks(self) -> list[Mark]:
-        return [mark for _, _, mark in self.ring.drain(99)]
-
-
-def on_a_loop(story: Callable[[Wires], None]) -> None:
-    async def tell() -> None:
-        story(Wires())
-
-    asyncio.run(tell())
+@pytest.mark.req("DC-05")
+def test_no_write_waits_for_an_acknowledgement_and_no_silence_for_a_dead_peer() -> None:
+    with socket.socket() as sock:
+        assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        set_socket_options(Connected(sock))
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 def test_a_small_request_costs_one_write_each_way() -> None:

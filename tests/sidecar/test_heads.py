@@ -141,10 +141,19 @@ def test_what_belongs_to_one_hop_is_taken_away() -> None:
         )
     )
     assert head.forward == (
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 03\r\n\r\n"
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
     )
     assert head.framing == Framing("length", 3)
     assert not head.websocket
+
+
+@pytest.mark.parametrize(("written", "sent"), [(b"010", b"10"), (b"000", b"0"), (b"10", b"10")])
+def test_a_length_is_sent_in_a_spelling_that_nobody_takes_for_octal(
+    written: bytes, sent: bytes
+) -> None:
+    head = parse_request(request(b"Content-Length: " + written))
+    assert head.forward.endswith(b"\r\nContent-Length: " + sent + b"\r\n\r\n")
+    assert (head.framing.length or 0) == int(sent)
 
 
 def test_a_chunked_request_gets_its_coding_in_the_plainest_spelling() -> None:
@@ -262,6 +271,13 @@ def test_connection_reuse_follows_what_the_answer_says() -> None:
     assert not parse_response(response(), b"GET").keep_alive
     old = response(b"Content-Length: 1", start=b"HTTP/1.0 200 OK")
     assert not parse_response(old, b"GET").keep_alive
+
+
+@pytest.mark.parametrize("reason", [b" Fine", b"", b" "])
+def test_the_line_that_goes_on_names_the_version_of_our_hop(reason: bytes) -> None:
+    for version in (b"HTTP/1.0", b"HTTP/1.1"):
+        head = parse_response(response(start=version + b" 200" + reason), b"GET")
+        assert head.line == b"HTTP/1.1 200" + reason + b"\r\n"
 
 
 def test_a_switch_of_protocols_keeps_its_upgrade_field() -> None:

@@ -8,7 +8,7 @@ import pytest
 from support.client import Answer
 from support.pair import Pair, running_pair
 from support.script import LAST_CHUNK, Action, Script, chunk, head, request, script
-from support.sidecar import Outcomes
+from support.sidecar import Outcomes, wait_until
 
 CHAT = "/v1/chat/completions"
 ASK = b'{"model":"m", "stream":true,"messages":[{"role":"user","content":"canary"}]}'
@@ -65,7 +65,8 @@ def test_the_server_is_asked_and_the_client_never_knows(strip: Pair) -> None:
     samples = outcomes.wait({"success": 1})
     tokens = samples.find("inferometer_tokens_total", model="m", direction="output")
     assert [(one["usage_source"], value) for one, value in tokens] == [("server", 4)]
-    assert injected(strip)["inject_strip", "stripped"] == before + 1
+    counted = ("inject_strip", "stripped")
+    wait_until(lambda: injected(strip)[counted] == before + 1, what="its count")
 
 
 def test_an_event_that_comes_in_two_reads_is_taken_out_too(strip: Pair) -> None:
@@ -99,7 +100,7 @@ def test_an_answer_of_stated_length_keeps_its_event(strip: Pair) -> None:
     length = (b"Content-Length", b"%d" % len(body))
     _, answer = ask(strip, script(head(200, SSE, length), body))
     assert answer.body == body
-    assert injected(strip)["inject_strip", "kept"] >= 1
+    wait_until(lambda: ("inject_strip", "kept") in injected(strip), what="its count")
 
 
 def test_a_stream_that_breaks_off_does_not_look_complete(strip: Pair) -> None:
@@ -125,4 +126,4 @@ def test_without_stripping_the_client_gets_the_event(keep: Pair) -> None:
     target, answer = ask(keep, stream(TEXT, USAGE, DONE))
     assert b"include_usage" in bytes(keep.exchange(target).body)
     assert answer.body == TEXT + USAGE + DONE
-    assert injected(keep) == {("inject", "kept"): 1}
+    wait_until(lambda: injected(keep) == {("inject", "kept"): 1}, what="its count")

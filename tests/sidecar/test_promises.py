@@ -194,3 +194,20 @@ def test_deadlines_that_say_nothing_about_a_request_are_not_judged(
 
 def test_without_a_document_nothing_is_judged() -> None:
     assert Bench(Registry()).judges(started(lines=b"x-slo-ttft-ms: 700\r\n"), CALL, 0) == ()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/v1/chat/completions/",
+        b"//v1/chat//completions",
+        b"/v1/chat/completions#x",
+        b"/v1/chat/completions?a=/b",
+        b"http://a/v1/chat/completions",
+        b"https://user@a:8000/v1/chat/completions/?x",
+    ],
+)
+def test_however_a_client_spells_a_route_its_class_is_the_same(
+    tmp_path: Path, target: bytes
+) -> None:
+    assert taken(bench(tmp_path, BY_MODEL), started(target)) == ["llama"]

@@ -1,6 +1,6 @@
 """DC-04 to DC-06: however a stream travels, the client gets it and the numbers stay the same."""
 
-import statistics
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -132,12 +132,17 @@ def test_an_event_above_the_limit_flows_on_unmeasured_and_is_counted(pair: Pair)
     pair.sidecar.wait_samples(lambda s: s.total(name, reason="too_large") == before + 1)
 
 
+def undisturbed(times_s: list[float]) -> float:
+    """Return the lower quartile: what is held back is late each time, a busy machine's at times."""
+    return sorted(times_s)[len(times_s) // 4]
+
+
 @pytest.mark.req("DC-05")
 @pytest.mark.alone
 def test_each_write_reaches_the_client_by_itself_and_soon(pair: Pair) -> None:
     """The server sends a piece only when the client has all before it: nothing may be held back.
 
-    A delayed acknowledgement would cost 40 ms; a busy machine costs a few.
+    A delayed acknowledgement would cost 40 ms.
     """
     frames = [Frame(b"%03d" % i) for i in range(60)]
     steps = play(frames, "text/event-stream", IN_STEP)
@@ -149,7 +154,7 @@ def test_each_write_reaches_the_client_by_itself_and_soon(pair: Pair) -> None:
         (piece.moment_ns - moment_ns) / 1e9
         for piece, moment_ns in zip(answer.pieces, sent[1:], strict=False)
     ]
-    assert statistics.median(delays_s) < 0.02, delays_s
+    assert undisturbed(delays_s) < 0.035, delays_s
 
 
 @pytest.mark.req("DC-05")
@@ -157,25 +162,33 @@ def test_each_write_reaches_the_client_by_itself_and_soon(pair: Pair) -> None:
 def test_small_writes_wait_for_no_acknowledgement(pair: Pair) -> None:
     """With Nagle on, the second of two small writes waits for a delayed ACK, 40 ms and more."""
     steps = []
-    for i in range(20):
-        steps += [Step(0.06, chunk(b"a%02d" % i)), Step(0.002, chunk(b"b%02d" % i))]
+    for i in range(30):
+        steps += [Step(0.05, chunk(b"a%02d" % i)), Step(0.002, chunk(b"b%02d" % i))]
     target = pair.plan(script(head(200, ("Transfer-Encoding", "chunked")), *steps, LAST_CHUNK))
     with pair.sidecar.wire() as wire:
-        answer = wire.ask(request("GET", target))
-    received = [p.moment_ns for p in answer.pieces if b"b" in p.data]
+
+        def acknowledge_late(_: int = 0) -> None:
+            wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+
+        acknowledge_late()
+        wire.send(request("GET", target))
+        pieces = wire.read_answer(progress=acknowledge_late).pieces
+    came = [next(p.moment_ns for p in pieces if b"b%02d" % i in p.data) for i in range(30)]
     sent = [s.moment_ns for s in pair.exchange(target).sent if s.step.delay_s == 0.002]
-    waits_s = [(b - a) / 1e9 for a, b in zip(sent, received, strict=True)]
-    assert statistics.median(waits_s) < 0.03, waits_s
+    waits_s = [(b - a) / 1e9 for a, b in zip(sent, came, strict=True)]
+    # The kernel acknowledges the first ones of a connection at once, whatever it was told.
+    assert undisturbed(waits_s[-10:]) < 0.035, waits_s
 
 
 @pytest.mark.req("DC-05")
+@pytest.mark.alone
 def test_gaps_are_those_of_the_server(pair: Pair) -> None:
     turn = Turn(words=("w",) * 5)
     waits = ((2, 0.15), (3, 0.35), (4, 0.06), (5, 0.06))
     name = "inferometer_inter_chunk_latency_seconds"
     before = pair.sidecar.settle()
     case = unique_case()
-    steps = CHAT.script(turn, Manner(waits_s=waits))
+    steps = CHAT.script(turn, replace(IN_STEP, waits_s=waits))
     measured(pair, CHAT.ask(turn, case=case), steps)
     after = pair.sidecar.scrape()
     gaps_s = truth(pair.exchange(f"{CHAT.target}?case={case}")).gaps_s()

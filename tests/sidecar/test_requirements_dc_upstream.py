@@ -124,9 +124,9 @@ def test_an_idle_connection_to_the_upstream_is_closed_before_the_upstream_does_i
 
 @pytest.mark.req("DC-03")
 def test_a_silent_prefill_outlives_every_other_limit() -> None:
-    limits = ("header-timeout-s", "connect-timeout-s")
-    flags = [part for name in limits for part in (f"--{name}", "0.2")]
-    with running_pair(*flags, "--client-idle-timeout-s", "1") as pair:
+    limits = ("header-timeout-s", "connect-timeout-s", "client-idle-timeout-s")
+    flags = [part for name in limits for part in (f"--{name}", "1")]
+    with running_pair(*flags) as pair:
         pair.server.scripts[CHAT.target.encode()] = CHAT.script(Turn(), Manner(first_s=2.0))
         assert asked(pair.sidecar)[0] == 200
 

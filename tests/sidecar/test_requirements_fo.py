@@ -29,6 +29,9 @@ def pair() -> Iterator[Pair]:
         yield both
 
 
+EXIT_WITHIN_S = 10.0
+"""Generous: an exporter waits ten seconds and more for each batch that nobody takes."""
+
 SLO = """\
 apiVersion: inferometer/v1
 kind: SLO
@@ -60,7 +63,7 @@ def test_a_broken_stage_changes_neither_bytes_nor_timing(
             sent = [s.moment_ns for s in relayed.sent if isinstance(s.step.what, bytes)][1:]
             pieces = [piece.moment_ns for piece in answer.pieces]
             late_s += [(b - a) / 1e9 for a, b in zip(sent, pieces, strict=False)]
-        assert statistics.median(late_s) < 0.02, late_s
+        assert statistics.median(late_s) < SLEEP_S / 2, late_s
         # A sleep that delayed bytes would show in all five answers, a busy machine in one or two.
         assert sorted(late_s)[-3] < SLEEP_S, late_s
         if way == "raise":
@@ -95,7 +98,7 @@ def test_a_collector_in_the_environment_is_never_in_the_way(protocol: str) -> No
             sidecar.wait_samples(lambda s: s.total("inferometer_requests_total") == 1)
             begun_s = sidecar.terminate()
             assert sidecar.wait_exit() == 0
-            assert time.monotonic() - begun_s < 5
+            assert time.monotonic() - begun_s < EXIT_WITHIN_S
         assert collector.connections == []
 
 

@@ -123,7 +123,8 @@ def test_metrics_answer_while_the_relay_is_saturated_with_many_streams_open() ->
             wire = stack.enter_context(pair.sidecar.wire())
             wire.send(CHAT.ask(Turn()))
         pair.sidecar.wait_samples(
-            lambda s: s.total("inferometer_requests_in_flight", state="streaming") == 500
+            lambda s: s.total("inferometer_requests_in_flight", state="streaming") == 500,
+            wait_s=30.0,
         )
         with saturated(pair, blasts=2):
             waits_s = []

@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from inferometer.sidecar.drain import ECHO_S
+from inferometer.sidecar.service import FORCED_EXIT
 from support.client import Wire
 from support.framing import FramingError
 from support.llm import ScriptedServer
@@ -19,8 +20,8 @@ from support.sidecar import Sidecar, free_port, wait_until
 from support.speakers import CHAT
 from support.turns import Manner, Turn
 
-IDLE_EXIT_WITHIN_S = 3.0
-"""Generous: one second on a machine that has nothing else to do."""
+IDLE_EXIT_WITHIN_S = 10.0
+"""Generous: a second on a machine that has nothing else to do, a minute where it waits in vain."""
 
 
 def answers(sidecar: Sidecar) -> int | None:
@@ -46,20 +47,34 @@ def streaming(pair: Pair, *, words: int, every_s: float) -> Iterator[Wire]:
 
 @pytest.mark.req("LC-01")
 def test_after_sigterm_it_is_not_ready_and_still_serves_for_a_while() -> None:
-    flags = ("--drain-delay-s", "1", "--drain-timeout-s", "10")
-    with running_pair(*flags) as pair, streaming(pair, words=80, every_s=0.025) as wire:
-        with pair.sidecar.wire() as idle:
-            assert idle.ask(request("GET", unique())).head.values(b"connection") == []
-            pair.sidecar.terminate()
-            wait_until(lambda: pair.sidecar.health("/readyz") == 503, what="not ready", wait_s=0.5)
-            assert pair.sidecar.health("/healthz") == 200
-            with pair.sidecar.wire() as fresh:
-                answer = fresh.ask(request("GET", unique()))
-                assert answer.status == 200
-                assert answer.head.value(b"connection") == b"close"
-                assert fresh.rest() == (b"", "closed")
-            assert idle.ask(request("GET", unique())).head.value(b"connection") == b"close"
+    flags = ("--drain-delay-s", "60", "--drain-timeout-s", "60")
+    with running_pair(*flags) as pair, pair.sidecar.wire() as idle:
+        assert idle.ask(request("GET", unique())).head.values(b"connection") == []
+        begun_s = pair.sidecar.terminate()
+        wait_until(lambda: pair.sidecar.health("/readyz") == 503, what="not ready")
+        assert pair.sidecar.health("/healthz") == 200
+        with pair.sidecar.wire() as fresh:
+            answer = fresh.ask(request("GET", unique()))
+            assert answer.status == 200
+            assert answer.head.value(b"connection") == b"close"
+            assert fresh.rest() == (b"", "closed")
+        assert idle.ask(request("GET", unique())).head.value(b"connection") == b"close"
         assert pair.sidecar.scrape().value("inferometer_sidecar_draining") == 1
+        assert end_now(pair.sidecar, begun_s) == FORCED_EXIT
+
+
+def end_now(sidecar: Sidecar, begun_s: float) -> int:
+    """Send a second signal, late enough not to be taken for the first; return the exit code."""
+    time.sleep(max(0.0, begun_s + 2 * ECHO_S - time.monotonic()))
+    sidecar.terminate()
+    return sidecar.wait_exit()
+
+
+@pytest.mark.req("LC-01")
+def test_when_the_listener_is_closed_streams_run_on_to_their_end() -> None:
+    flags = ("--drain-delay-s", "0.2", "--drain-timeout-s", "30")
+    with running_pair(*flags) as pair, streaming(pair, words=40, every_s=0.025) as wire:
+        pair.sidecar.terminate()
         wait_until(lambda: answers(pair.sidecar) is None, what="listener closed")
         assert wire.read_answer().body.endswith(b"[DONE]\n\n"), "the stream runs on"
         assert pair.sidecar.wait_exit() == 0
@@ -69,11 +84,12 @@ def test_after_sigterm_it_is_not_ready_and_still_serves_for_a_while() -> None:
 def test_streams_are_cut_at_the_deadline() -> None:
     with running_pair("--drain-timeout-s", "1") as pair:
         with streaming(pair, words=2000, every_s=0.02) as wire:
-            begun_s = pair.sidecar.terminate()
+            begun_s = time.monotonic()
+            pair.sidecar.terminate()
             answer = wire.read_answer()
             assert answer.end in {"short", "reset"}
             assert pair.sidecar.wait_exit() == 0
-            assert 0.9 < time.monotonic() - begun_s < 5
+            assert 0.9 < time.monotonic() - begun_s < 10
         pair.server.wait(lambda: all(c.ended_ns for c in pair.server.connections))
 
 
@@ -92,10 +108,8 @@ def test_a_second_signal_ends_it_now() -> None:
     with running_pair(*flags) as pair, streaming(pair, words=2000, every_s=0.02):
         begun_s = pair.sidecar.terminate()
         wait_until(lambda: pair.sidecar.health("/readyz") == 503, what="draining")
-        time.sleep(max(0.0, begun_s + 2 * ECHO_S - time.monotonic()))  # sooner it would be the same
-        begun_s = pair.sidecar.terminate()
-        assert pair.sidecar.wait_exit() == 3
-        assert time.monotonic() - begun_s < 5
+        assert end_now(pair.sidecar, time.monotonic()) == FORCED_EXIT
+        assert time.monotonic() - begun_s < IDLE_EXIT_WITHIN_S
 
 
 @pytest.mark.req("LC-01")
@@ -109,7 +123,7 @@ def test_a_signal_to_the_process_and_its_group_is_one() -> None:
 @pytest.mark.req("LC-01")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_sidecar_goes_at_once(number: int) -> None:
-    with running_pair() as pair, pair.sidecar.wire() as idle:
+    with running_pair("--drain-timeout-s", "60") as pair, pair.sidecar.wire() as idle:
         idle.ask(request("GET", unique()))
         begun_s = time.monotonic()
         pair.sidecar.signal(number)
@@ -166,29 +180,30 @@ class Load:
 def replace_oldest(load: Load, fresh: Sidecar) -> None:
     """Stop one as a Deployment does: endpoints are told apart by readiness."""
     old, other = load.ready
+    served = load.served
+    wait_until(lambda: load.served > served, what="requests before")
     old.terminate()
     wait_until(partial(is_not_ready, old), what="not ready")
     load.ready = (other, fresh)
-    assert old.wait_exit() == 0
 
 
 @pytest.mark.req("LC-01")
 def test_rolling_restarts_under_load_fail_no_request() -> None:
     load = Load(clients=3)
-    flags = ("--drain-delay-s", "0.5", "--drain-timeout-s", "10")
+    flags = ("--drain-delay-s", "2", "--drain-timeout-s", "20")
     with ScriptedServer({b"/load": script(Step(0.003, plain(b"{}")))}) as server:
         with contextlib.ExitStack() as stack:
-            running = [stack.enter_context(Sidecar(server.url, *flags)) for _ in range(2)]
-            load.ready = tuple(running)
+            running = [stack.enter_context(Sidecar(server.url, *flags)) for _ in range(4)]
+            load.ready = (running[0], running[1])
             load.start()
             try:
-                for _ in range(2):
-                    fresh = stack.enter_context(Sidecar(server.url, *flags))
+                for fresh in running[2:]:
                     replace_oldest(load, fresh)
+                assert [old.wait_exit() for old in running[:2]] == [0, 0]
+                wait_until(lambda: load.served > 200, what="many requests")
             finally:
                 load.stop()
         assert load.failed == []
-        assert load.served > 200
 
 
 @pytest.mark.req("LC-02")
@@ -227,7 +242,7 @@ def test_readiness_may_depend_on_the_upstream_and_liveness_does_not() -> None:
 
 @pytest.mark.req("LC-02")
 def test_with_the_upstream_gone_while_draining_requests_get_503() -> None:
-    flags = ("--drain-delay-s", "3", "--drain-timeout-s", "10")
+    flags = ("--drain-delay-s", "60", "--drain-timeout-s", "60")
     with ScriptedServer() as server, Sidecar(server.url, *flags) as sidecar:
         stalled = script(head(200, ("Transfer-Encoding", "chunked")), chunk(b"a"), Action.STALL)
         server.scripts[b"/held"] = stalled
@@ -236,7 +251,7 @@ def test_with_the_upstream_gone_while_draining_requests_get_503() -> None:
             busy.read_head()
             sidecar.terminate()
             wait_until(lambda: sidecar.health("/readyz") == 503, what="draining")
-            server.stop()
+            server.refuse()  # its end would let a sidecar that is idle then go before it is asked
             fresh.send(request("GET", unique()))
             answer = fresh.read_answer()
             assert answer.status == 503

@@ -18,6 +18,8 @@ from support.turns import Turn, dumps
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 STALLED_BYTES = 32 * MIB
+HASTY_S = 0.6
+"""Longer than anybody is kept from sending what comes next, on a machine that is busy."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def pair() -> Iterator[Pair]:
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Pair]:
-    with running_pair("--header-timeout-s", "0.3") as both:
+    with running_pair("--header-timeout-s", f"{HASTY_S}") as both:
         yield both
 
 
@@ -72,11 +74,11 @@ def slow_upload(pair: Pair, path: str, *, bytes_per_s: int) -> Answer:
 @pytest.mark.req("LM-01")
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: h\r\nA: b"])
 def test_a_head_that_is_not_complete_in_time_is_refused(hasty: Pair, sent: bytes) -> None:
+    start_s = time.monotonic()
     with hasty.sidecar.wire() as wire:
-        start_s = time.monotonic()
         wire.send(sent)
         data, end = wire.read_until_end()
-        assert time.monotonic() - start_s >= 0.3
+        assert time.monotonic() - start_s > 0.9 * HASTY_S  # its clock counts milliseconds
         assert end == "closed"
         assert data.startswith(b"HTTP/1.1 408 ") == bool(sent)
         assert hasty.upstream_bytes == 0
@@ -90,7 +92,7 @@ def test_a_head_that_dribbles_in_gets_no_more_time(hasty: Pair) -> None:
         while not data_waits(wire, 0.1):
             with contextlib.suppress(ConnectionError):
                 wire.send(b"y")
-            assert time.monotonic() - start_s < 8
+            assert time.monotonic() - start_s < 20 * HASTY_S
         assert wire.read_answer().status == 408
 
 
@@ -107,13 +109,14 @@ def data_waits(wire: Wire, wait_s: float) -> bool:
 @pytest.mark.req("LM-01")
 def test_an_idle_connection_is_closed_in_time() -> None:
     with running_pair("--client-idle-timeout-s", "1") as pair, pair.sidecar.wire() as wire:
-        assert wire.ask(request("GET", unique())).status == 200
         start_s = time.monotonic()
+        assert wire.ask(request("GET", unique())).status == 200
         assert wire.rest() == (b"", "closed")
-        assert time.monotonic() - start_s >= 0.9
+        assert time.monotonic() - start_s > 0.9
 
 
 @pytest.mark.req("LM-01")
+@pytest.mark.alone
 def test_half_sent_heads_do_not_delay_others(pair: Pair) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(300):
@@ -181,10 +184,13 @@ def stalled_readers(pair: Pair, stack: contextlib.ExitStack, *, count: int) -> l
 @pytest.mark.req("LM-03")
 def test_a_stalled_reader_costs_little_and_pauses_its_upstream(pair: Pair) -> None:
     with contextlib.ExitStack() as stack:
-        stalled_readers(pair, stack, count=20)  # what is allocated once is allocated now
-        before = rss_bytes(pair.sidecar.pid)
-        wires = stalled_readers(pair, stack, count=40)
-        assert rss_bytes(pair.sidecar.pid) - before <= 40 * 256 * KIB
+        stalled_readers(pair, stack, count=20)
+        costs = []
+        for _ in range(2):  # what is allocated once, such as the ring, may still be so in the first
+            before = rss_bytes(pair.sidecar.pid)
+            wires = stalled_readers(pair, stack, count=40)
+            costs.append((rss_bytes(pair.sidecar.pid) - before) / 40)
+        assert min(costs) <= 256 * KIB, costs
         assert len(wires[0].read_answer().body) == STALLED_BYTES
 
 
@@ -290,12 +296,14 @@ def test_one_connection_too_many_is_told_to_come_back() -> None:
             assert answer.status == 503
             assert answer.head.value(b"retry-after") is not None
             assert wire.rest()[0] == b""
-        start_s = time.monotonic()
-        assert pair.sidecar.health("/healthz") == 200
-        page = pair.sidecar.scrape()
-        refused = page.total("inferometer_sidecar_refused_total", reason="limit")
-        assert time.monotonic() - start_s < 1
-        assert refused == 1
+        waits_s = []
+        for _ in range(3):
+            start_s = time.monotonic()
+            assert pair.sidecar.health("/healthz") == 200
+            page = pair.sidecar.scrape()
+            waits_s.append(time.monotonic() - start_s)
+        assert min(waits_s) < 1, waits_s
+        assert page.total("inferometer_sidecar_refused_total", reason="limit") == 1
         stack.close()
         wait_until(lambda: status_of(pair.sidecar) == 200, what="room again")
 
@@ -315,7 +323,7 @@ def test_running_out_of_descriptors_is_survived() -> None:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (48, 48))
         with contextlib.ExitStack() as stack:
             for _ in range(100):
-                wire = stack.enter_context(pair.sidecar.wire(timeout_s=0.2))
+                wire = stack.enter_context(pair.sidecar.wire())
                 with contextlib.suppress(OSError):
                     wire.send(request("GET", unique()))
             assert pair.sidecar.process.poll() is None

@@ -128,6 +128,26 @@ def test_an_upstream_of_http_1_0_is_understood(pair: Pair) -> None:
 
 
 @pytest.mark.req("PF-09")
+@pytest.mark.parametrize("lasting", [b"", b"Connection: keep-alive\r\n"])
+def test_the_version_of_the_upstream_says_nothing_of_the_clients_connection(
+    pair: Pair, lasting: bytes
+) -> None:
+    """Each hop has its own version and its own persistence (RFC 9112, sections 2.3 and 9.3)."""
+    raw = b"HTTP/1.0 200 Fine\r\n" + lasting + b"Content-Length: 3\r\n\r\nold"
+    target = pair.plan(script(raw, Action.HALF_CLOSE))
+    with pair.sidecar.wire() as wire:
+        wire.send(request("GET", target))
+        expected = b"HTTP/1.1 200 Fine\r\nContent-Length: 3\r\n\r\nold"
+        assert wire.read_exactly(len(expected)) == expected
+        assert wire.ask(request("GET", unique("/next"))).body == b"{}"
+    with pair.sidecar.wire() as wire:
+        wire.send(request("GET", target, ("Connection", "close")))
+        answer = wire.read_answer()
+        assert (answer.head.version, answer.body) == (b"HTTP/1.1", b"old")
+        assert answer.head.value(b"connection") == b"close"
+
+
+@pytest.mark.req("PF-09")
 def test_exchanges_at_the_same_time_do_not_mix(pair: Pair) -> None:
     targets = [unique(f"/mix{i}") for i in range(30)]
     for target in targets:

@@ -200,3 +200,47 @@ def test_a_request_that_no_class_takes_is_counted_where_one_should(
     plane = promised(tmp_path, "match: {model: other}, good: {e2e: 9s}")
     plane.end(plane.begin(target=target), 10)
     assert plane.samples().value("inferometer_slo_unmatched_total", document="d") == count
+
+
+def test_what_a_class_promised_is_gone_with_it_and_what_it_counted_stays(tmp_path: Path) -> None:
+    plane = promised(tmp_path, "good: {ttft: 100ms}")
+    begin(plane)
+    plane.tick(1_000)
+    gauges = (
+        "inferometer_slo_objective_ratio",
+        "inferometer_slo_threshold_seconds",
+        "inferometer_waiting_over_slo",
+    )
+    assert {len(plane.samples().find(name, slo="d-a")) for name in gauges} == {1}
+    assert plane.samples().value("inferometer_waiting_over_slo", slo="d-a") == 1
+    plane.promise(tmp_path, f"{HEAD}  - {{name: c, objective: 90, good: {{ttft: 9s}}}}\n")
+    page = plane.samples()
+    for name in gauges:
+        assert page.find(name, slo="d-a") == [], name
+        assert len(page.find(name, slo="d-c")) == 1, name
+    assert plane.verdicts("d-a") == {LATE: 1}
+    plane.observer.desk.bench.replace(())
+    assert all(plane.samples().find(name) == [] for name in gauges)
+
+
+@pytest.mark.parametrize(
+    ("more", "count"),
+    [
+        ([], 0),
+        ([(b"X-SLO-TTFT-MS", b"250")], 0),
+        ([(b"X-SLO-TTFT-MS", b"soon")], 1),
+        ([(b"x-llm-d-slo-ttft-ms", b"-1"), (b"x-slo-tpot-ms", b"9" * 20)], 2),
+        ([(b"x-slo-tpot-ms", b"20"), (b"x-slo-tpot-ms", b"30")], 1),
+        ([(b"X-Mine", b"0")], 1),
+        ([(b"X-Other", b"soon")], 0),
+    ],
+)
+def test_a_deadline_that_cannot_be_read_is_counted(
+    tmp_path: Path, more: list[tuple[bytes, bytes]], count: int
+) -> None:
+    rejected = "inferometer_sidecar_slo_header_rejected_total"
+    assert Plane().samples().value(rejected) is None, "nobody looks"
+    opts_in = "headers: {ttft: x-slo-ttft-ms, tpot: x-mine, clamp: [0.5, 4]}"
+    plane = promised(tmp_path, f"good: {{ttft: 100ms, tpot: 9ms}}, {opts_in}", "good: {e2e: 9s}")
+    plane.end(begin(plane, *more), 10)
+    assert plane.samples().value(rejected) == count

@@ -184,8 +184,7 @@ def test_a_reload_that_changes_a_weight_is_refused_with_its_place(promised: Prom
     text = DOCUMENT.replace("FLUIDITY", GENEROUS)
     page = promised.reload(text.replace("weight: token, ", ""))
     assert page.value("inferometer_sidecar_reload_ok", what="slo") == 0
-    assert f"{promised.path}:11:" in promised.pair.sidecar.stderr
-    assert "restart the sidecar" in promised.pair.sidecar.stderr
+    promised.pair.sidecar.wait_log(f"{promised.path}:11:", "restart the sidecar")
     promised.ask("tokens", CHAT.script(TURN))
     page = promised.pair.sidecar.settle()
     assert verdicts(page, "d-tokens", of="tokens") == {GOOD: TURN.output_tokens}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.slo.deadlines import NOTHING, TPOT, TTFT, Asked, read, within
+from inferometer.slo.deadlines import NOTHING, TPOT, TTFT, Asked, read, rejected, within
 
 MS = 1_000_000
 
@@ -132,3 +132,15 @@ def test_nobody_gets_more_or_less_than_the_clamp_allows(
     assert found > least - 1
     if least <= value <= most:
         assert found == value
+
+
+def test_headers_that_are_there_and_cannot_be_read_are_counted_once_each() -> None:
+    found = fields((TTFT, "soon"), (TPOT, "20"), ("x-two", "1"), ("x-two", "2"), ("x-own", "0"))
+
+    def values(name: bytes) -> Sequence[bytes]:
+        return found.get(name, [])
+
+    assert rejected([TTFT, TTFT], values) == 1
+    assert rejected([TPOT, "x-none"], values) == 0
+    assert rejected([TTFT, TPOT, "x-two", "x-own", "x-none"], values) == 3
+    assert rejected([], values) == 0

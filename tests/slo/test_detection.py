@@ -60,3 +60,21 @@ def test_a_gauge_is_told_once_enough_minutes_were_bad(documents: Documents) -> N
     (told,) = detections(documents(gauge)[0])
     assert (told.weight, told.outage_pages_min) == ("slice", 12)
     assert told.smallest_page == Decimal("0.2")
+
+
+def test_what_not_even_a_total_outage_reaches_is_no_smallest_error(documents: Documents) -> None:
+    (few,) = documents(chat({"all": promised("99")}, rest="alerts: {min_bad: 5000}"))
+    (one,) = detections(few)
+    assert (one.outage_pages_min, one.smallest_page) == (None, None)
+    assert one.smallest_ticket == Decimal("4999.5") / (10 * 4320)
+    (one,) = detections(few, rate=100)
+    assert one.smallest_page == Decimal("4999.5") / (100 * 360)
+
+
+def test_a_gauge_needs_as_many_bad_minutes_whatever_the_requests(documents: Documents) -> None:
+    gauge = (
+        "metadata: {name: g}\nalerts: {min_bad: 100}\nmetrics: [{name: m, objective: 99, gauge:"
+        " {metric: x, below: 1}, slice: {length: 5m, good_share: 80}}]\n"
+    )
+    (told,) = detections(documents(gauge)[0], rate=1000)
+    assert told.smallest_page == Decimal("99.5") / 360

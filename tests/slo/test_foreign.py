@@ -128,3 +128,11 @@ def test_a_ratio_may_count_slices_of_time() -> None:
     plain = read("ratio: {bad: a, total: b}")[0]
     assert plain
     assert plain.weight == "event"
+
+
+@pytest.mark.req("SC-02", "SC-04")
+@pytest.mark.parametrize("label", ["__name__", "le"])
+def test_filters_choose_neither_the_metric_nor_the_edge(label: str) -> None:
+    """Prometheus refuses a second name, and all buckets but one would never be recorded."""
+    _, problems = read(f"histogram: {{metric: a, threshold: 1, where: {{{label}: '1'}}}}")
+    assert problems == [f"{label!r} is chosen by the rules"]

@@ -16,20 +16,29 @@ from inferometer.documents import BYTES_MAX, NODES_MAX, PROBLEMS_MAX
 HEAD: Final = "apiVersion: inferometer/v1\nkind: SLO\nmetadata: {name: a}\n"
 SECONDS_MAX: Final = 1.0
 MEGABYTES_MAX: Final = 200
+PACE_S: Final = 0.025
+"""What `pace` takes where nothing else runs. A core that is shared works slower, and so the second
+is longer there: it says what documents cost, not how busy the machine is."""
 # What it costs beyond starting. The kernel's VmHWM is of the program alone: ru_maxrss is also that
 # of the test run which started it. Where coverage is measured the child is left alone.
 PROGRAM: Final = """
 import json, sys, time
 from inferometer.slo.check import findings
 from inferometer.slo.spec import examine
+def pace():
+    began = time.process_time()
+    sum(len(str(number)) for number in range(300_000))
+    return time.process_time() - began
+before = pace()
 began = time.process_time()
 read = examine(sys.argv[1:])
 found = findings(read.documents, zones=())
 took = time.process_time() - began
+slowest = max(before, pace())
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 kilobytes = int(status["VmHWM"].split()[0])
 codes = sorted({one.code for one in (*read.problems, *found)})
-print(json.dumps([took, kilobytes / 1024, codes, len(read.problems)]))
+print(json.dumps([took, slowest, kilobytes / 1024, codes, len(read.problems)]))
 """
 
 
@@ -121,8 +130,8 @@ def test_hostile_documents_end_soon_and_small(tmp_path: Path, name: str) -> None
         check=True,
         timeout=60,
     )
-    took_s, megabytes, codes, problems = json.loads(done.stdout)
-    assert took_s < SECONDS_MAX
+    took_s, pace_s, megabytes, codes, problems = json.loads(done.stdout)
+    assert took_s < SECONDS_MAX * max(1.0, pace_s / PACE_S)
     assert megabytes < MEGABYTES_MAX
     assert [code for code in codes if code[0] == ("W" if "names of" in name else "E")]
     assert problems <= PROBLEMS_MAX + 1

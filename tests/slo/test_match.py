@@ -138,3 +138,14 @@ def test_globs_agree_with_those_of_the_shell(pattern: str, text: str) -> None:
 
 def test_a_pattern_of_many_stars_takes_bounded_time() -> None:
     assert not glob("a*" * 128 + "b", "a" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "route", "takes"),
+    [("/v1/chat/", "/v1/chat", True), ("/", "/", True), ("/", "/v1", False)],
+)
+def test_a_slash_at_the_end_of_a_route_says_nothing(
+    *, pattern: str, route: str, takes: bool
+) -> None:
+    request = CHAT._replace(route=route)
+    assert (taken(request, slo("c", Match(route=(pattern,)))) == "c") is takes

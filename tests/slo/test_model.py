@@ -162,8 +162,6 @@ def test_the_horizon_outlasts_every_window() -> None:
 
 def test_an_outage_of_a_gauge_counts_minutes() -> None:
     one = Slice(300 * 10**9, Decimal(80))
-    of_requests, of_minutes = (
-        outage(Decimal(1), one, gauge=gauge, minutes=20) for gauge in (False, True)
-    )
+    of_requests, of_minutes = (outage(Decimal(1), one, rate=rate, minutes=20) for rate in (10, 1))
     assert of_minutes.bad == of_requests.bad
     assert of_minutes.bad_requests.at(19) * 10 == of_requests.bad_requests.at(19)

@@ -13,7 +13,16 @@ import yaml
 from inferometer.slo.check import findings
 from inferometer.slo.detection import detections
 from inferometer.slo.names import Options
-from inferometer.slo.render import HEAD, Home, Target, generic, notes, render
+from inferometer.slo.render import (
+    HEAD,
+    MIMIR_RULES_MAX,
+    Home,
+    Target,
+    generic,
+    notes,
+    render,
+    shipped,
+)
 from support.promtool import Promtool
 from support.slo_rules import Documents, Rules, chat, promised
 from support.tree import ROOT
@@ -89,9 +98,35 @@ def test_an_operator_gets_an_object_with_the_labels_it_looks_for(documents: Docu
     assert "namespace" not in bare["metadata"]
 
 
-def test_mimir_gets_its_own_namespace_of_rules() -> None:
-    data = yaml.safe_load(generic("mimir", Options(), (30,)).text)
-    assert data["namespace"] == "inferometer"
+def test_mimir_gets_a_namespace_of_rules_for_each_file(documents: Documents) -> None:
+    """mimirtool refuses two files of one namespace, and groups of one name would be one group."""
+    texts = [
+        f"metadata: {{name: {name}{space}}}\nclasses:\n  - {{name: c, {promised('99')}}}\n"
+        for name, space in (
+            ("b-c", ", namespace: a"),
+            ("c", ", namespace: a-b"),
+            ("alerts", ""),
+        )
+    ]
+    files = (
+        *render(documents(*texts), "mimir", Options()),
+        *(one for one in shipped("mimir", Options()) if one.name in {"serving.yaml", "gpu.yaml"}),
+    )
+    namespaces = [yaml.safe_load(file.text)["namespace"] for file in files]
+    assert sorted(namespaces) == [
+        "inferometer-gpu",
+        "inferometer-serving",
+        "inferometer-slo",
+        "inferometer-slo-a--b-c",
+        "inferometer-slo-a-b--c",
+        "inferometer-slo-alerts",
+    ]
+
+
+def test_mimir_is_told_to_take_as_many_rules_in_a_group_as_there_are() -> None:
+    groups = yaml.safe_load(generic("mimir", Options(), (30,)).text)["groups"]
+    assert max(len(group["rules"]) for group in groups) > MIMIR_RULES_MAX
+    assert any("-ruler.max-rules-per-rule-group" in note for note in notes((), "mimir"))
 
 
 def test_documents_have_files_of_their_own(documents: Documents) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferometer.slo.promql import Matcher, Selector, equal
-from inferometer.slo.selector import MATCHERS_MAX, parse
+from inferometer.slo.selector import MATCHERS_MAX, REPEATS_MAX, parse
 from support.promtool import Case, Promtool
 
 
@@ -106,3 +106,50 @@ def test_what_is_read_comes_out_as_the_same_selector(text: str) -> None:
     written = str(selector)
     assert parse(written) == selector or "\ufffd" in written
     assert isinstance(promql_parser.parse(written), promql_parser.VectorSelector)
+
+
+@pytest.mark.req("SC-02", "SC-04")
+@pytest.mark.parametrize(
+    ("inside", "hint"),
+    [
+        ("(?x)a", "flags but imsU"),
+        ("(?a)a", "flags but imsU"),
+        ("(?i-x:a)", "flags but imsU"),
+        (r"\u00e9", "RE2 has no"),
+        (r"\N{DIGIT ONE}", "RE2 has no"),
+        ("[[:foo:]]", "names a class that RE2 does not have"),
+        (f"a{{{REPEATS_MAX + 1}}}", "at most 1000 repeats"),
+        (f"a{{1,{REPEATS_MAX + 1}}}", "at most 1000 repeats"),
+        ("(a{100}){100}", "at most 1000 repeats"),
+        ("((a{10}|b{11})c{2}){100}", "at most 1000 repeats"),
+    ],
+)
+def test_what_re2_could_not_compile_is_refused(
+    promtool: Promtool, tmp_path: Path, inside: str, hint: str
+) -> None:
+    text = f"u{{x=~`{inside}`}}"
+    with pytest.raises(ValueError, match=r"^a PromQL selector$|") as caught:
+        parse(text)
+    assert hint in str(caught.value.args[1])
+    assert promtool.test(tmp_path, [], Case({"u": "1"}, [(f"count({text})", 0, {})])) != ""
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "(?i)a|(?s:b)|(?U)c",
+        r"\\\\u",
+        "[[:^alpha:][:digit:]]",
+        "[:foo:]",
+        f"a{{{REPEATS_MAX}}}",
+        "(a{100}b{9}){10}",
+        r"(a\{100\}[{9}]{999})",
+        r"\Q(a{9999}\E",
+        r"\x{e9}",
+        "a{2}b{3,}(c{4,5})?",
+    ],
+)
+def test_what_re2_compiles_is_not(promtool: Promtool, tmp_path: Path, inside: str) -> None:
+    text = f"u{{x=~`{inside}`}}"
+    assert parse(text).matchers == (Matcher("x", "=~", inside),)
+    assert promtool.test(tmp_path, [], Case({"u": "1"}, [(f"count({text})", 0, {})])) == ""

@@ -1,12 +1,23 @@
 """Alerts on SLOs that cannot be trusted, in a real engine: silence, contradiction, cut history."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
+from inferometer.slo.names import Options
+from inferometer.slo.render import shipped
 from support.promtool import Case, Promtool
-from support.slo_rules import Rules, chat, counter, counters, keep, promised
+from support.slo_rules import (
+    Documents,
+    Rules,
+    chat,
+    counter,
+    counters,
+    keep,
+    promised,
+    write,
+)
 
 DAY_MIN: Final = 1440
 Expectation = tuple[str, int, dict[str, float]]
@@ -170,16 +181,121 @@ def test_a_prometheus_that_reaches_back_less_than_the_window_is_told(
     lowest = "prometheus_tsdb_lowest_timestamp_seconds"
     name = "LLMSLOWindowTruncated"
 
-    def told(expect: list[Expectation], **values: Any) -> str:
-        return promtool.test(
-            tmp_path, rules(text), Case({covered: "2592000x100", **values}, expect)
-        )
+    def seen(expect: Expectation, **values: str) -> Case:
+        return Case({covered: "2592000x100", **values}, [expect])
 
-    assert told([firing(name, 55), firing(name, 65, "chat-short")], **{lowest: "0x100"}) == ""
-    assert told([firing(name, 90)], **{lowest: "9223372036854776000x100"}) == ""  # it is empty
-    assert told([firing(name, 90)], **{lowest: "-2600000x100"}) == ""
-    pair = {f'{lowest}{{pod="a"}}': "-2600000x100", f'{lowest}{{pod="b"}}': "0x100"}
-    assert told([firing(name, 90, "chat-short")], **pair) == ""
+    paths = rules(text)
+    keep(paths[0], name)
+    cases = (
+        seen(firing(name, 55), **{lowest: "0x100"}),
+        seen(firing(name, 65, "chat-short"), **{lowest: "0x100"}),
+        seen(firing(name, 90), **{lowest: "9223372036854776000x100"}),  # it is empty
+        seen(firing(name, 90), **{lowest: "-2600000x100"}),
+        seen(
+            firing(name, 90, "chat-short"),
+            **{f'{lowest}{{pod="a"}}': "-2600000x100", f'{lowest}{{pod="b"}}': "0x100"},
+        ),
+    )
+    assert promtool.test(tmp_path, paths, *cases) == ""
+
+
+def test_a_ledger_of_a_month_covers_what_has_passed_of_it(
+    promtool: Promtool, rules: Rules, tmp_path: Path
+) -> None:
+    text = chat(
+        {name: promised("99", tenant=name) for name in ("whole", "part", "old")},
+        rest="window: {calendar: month}",
+    )
+    ledger = "inferometer_slo_ledger"
+    values = {
+        "prometheus_tsdb_lowest_timestamp_seconds": "-1296000+60x100",
+        **{
+            f'{ledger}_{what}_seconds{{namespace="llm",slo="chat-{slo}"}}': f"{seconds}x100"
+            for what, slo, seconds in (
+                ("covered", "whole", 864000),
+                ("elapsed", "whole", 864000),
+                ("covered", "part", 432000),
+                ("elapsed", "part", 864000),
+                ("covered", "old", 864000),
+            )
+        },
+    }
+    name = "LLMSLOWindowTruncated"
+    calendar = f'count(ALERTS{{alertname="{name}",calendar!=""}})'
+    expect = [firing(name, 90, "chat-part", "chat-old"), (calendar, 90, {})]
+    assert promtool.test(tmp_path, rules(text), Case(values, expect)) == ""
+
+
+@pytest.mark.req("SC-04")
+def test_what_is_not_measured_inside_of_slices_is_told_of_their_slo(
+    promtool: Promtool, rules: Rules, tmp_path: Path
+) -> None:
+    """In the hour in which a class begins to count slices both counters are there."""
+    sliced = ", weight: slice, slice: {length: 5m, good_share: 80}"
+    classes = {
+        "sliced": promised("99", tenant="sliced", more=sliced),
+        "new": promised("99", tenant="new", more=sliced),
+        "plain": promised("99"),
+    }
+    inside = ("chat-sliced--requests", "chat-new--requests")
+    values: dict[str, str] = {}
+    for slo in (*inside, "chat-plain"):
+        values |= counters(slo, (90, 5, 0))
+    for slo in (*inside, "chat-new", "chat-plain"):
+        values |= counter(slo, "excluded", "0+95x90", reason="unmeasured")
+    slos = ("chat-sliced", "chat-new", "chat-plain")
+    expect = [firing("LLMSLOInvalid", 80, *slos)]
+    assert promtool.test(tmp_path, rules(chat(classes)), Case(values, expect)) == ""
+
+
+@pytest.mark.req("SC-04")
+def test_rounding_is_no_contradiction(promtool: Promtool, rules: Rules, tmp_path: Path) -> None:
+    """Good and total of metrics that are split in other ways differ by a hair."""
+    metrics = (
+        "metadata: {name: m, namespace: llm, owner: team}\nmetrics:\n"
+        "  - {name: split, objective: 99, ratio: {good: g, total: t}}\n"
+    )
+    values = {f'g{{n="{n}"}}': f"0+{n / 10:g}x60" for n in range(1, 8)} | {
+        "t": "0+2.79999999999999x60"
+    }
+    recorded = "count(inferometer:slo_bad:increase5m < 0)"
+    expect = [(recorded, 40, {"{}": 1.0}), firing("LLMSLOInvalid", 40)]
+    assert promtool.test(tmp_path, rules(metrics), Case(values, expect)) == ""
+
+
+@pytest.mark.req("SC-05")
+def test_an_slo_that_two_teams_promise_keeps_no_other_from_being_told(
+    promtool: Promtool, documents: Documents, tmp_path: Path
+) -> None:
+    """Each team loads its own file; a calendar's window stands beside a rolling one there."""
+    text = chat({"all": promised("99")})
+    other = text.replace("owner: team", "owner: others").replace("rolling: 30d", "calendar: month")
+    mine = "metadata: {name: mine, owner: me}\nclasses:\n  - {name: all, " + promised("99") + "}\n"
+    paths = []
+    for number, one in enumerate((text, other, mine)):
+        folder = tmp_path / str(number)
+        paths += write(folder, documents(one), Options())[min(number, 1) :]
+    again = paths[2].read_text("utf-8")  # promtool wants each group to have a name of its own
+    paths[2].write_text(again.replace("name: inferometer-slo-llm-chat", "name: again"), "utf-8")
+    key = 'namespace="llm",slo="chat-all"'
+    labels = 'vantage="sidecar",slo="mine-all",verdict="bad",reason="ttft"'
+    values = {
+        **counters("chat-all", (90, 0, 100)),
+        f"inferometer_slo_requests_total{{{labels}}}": "0+100x90",
+        f'inferometer_slo_objective_ratio{{{key},pod="p",instance="i"}}': "0.99x90",
+        'inferometer_sidecar_info{namespace="llm",pod="p",instance="i"}': "1x90",
+    }
+    invalid = "count by (slo, problem) (ALERTS{alertstate='firing',alertname='LLMSLOInvalid'})"
+    twice = {'{problem="declared_twice",slo="chat-all"}': 1.0}
+    fast = 'count by (slo) (ALERTS{alertstate="firing",alertname="LLMSLOBurnFast"})'
+    burning = {'{slo="chat-all"}': 2.0, '{slo="mine-all"}': 2.0}
+    servers = ("count(inferometer:model_server:info)", 80, {"{}": 1.0})
+    expect = [(fast, 80, burning), (invalid, 80, twice), servers]
+    served = tmp_path / "serving.yaml"
+    served.write_text(
+        next(f.text for f in shipped("prometheus", Options()) if f.name == served.name)
+    )
+    assert promtool.test(tmp_path, [*paths, served], Case(values, expect)) == ""
 
 
 def test_a_threshold_that_a_user_records_wins_over_the_default(
@@ -192,10 +308,9 @@ def test_a_threshold_that_a_user_records_wins_over_the_default(
     name = "LLMSLOTrickle"
     paths = rules(chat({"all": promised("99")}))
     changed = {'inferometer:alert_threshold:value{alert="LLMSLOTrickle"}': "2x200"}
-    case = Case(values, [firing(name, 190)])
-    assert promtool.test(tmp_path, paths, case) == ""
-    case = Case(values | changed, [firing(name, 190, "chat-all")])
-    assert promtool.test(tmp_path, paths, case) == ""
+    quiet = Case(values, [firing(name, 190)])
+    told = Case(values | changed, [firing(name, 190, "chat-all")])
+    assert promtool.test(tmp_path, paths, quiet, told) == ""
 
 
 def test_how_much_may_be_unmeasured_is_up_to_the_user(

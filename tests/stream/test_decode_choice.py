@@ -6,7 +6,7 @@ import pytest
 
 from inferometer.stream.decode import DIALECTS, WHOLE_BYTES_MAX, Decoder
 from inferometer.stream.dialect import Call
-from inferometer.stream.events import Event, Failed, Output, Skipped, Usage
+from inferometer.stream.events import Ended, Event, Failed, Finished, Output, Skipped, Usage
 from inferometer.stream.recognise import FRAMES_MAX
 from inferometer.stream.summary import Answer
 from support.answers import (
@@ -231,3 +231,53 @@ def test_triton_has_no_terminator() -> None:
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 def test_every_dialect_answers_to_its_name(name: str) -> None:
     assert DIALECTS[name]().name == name
+
+
+GUESSED = Call("openai_completions", "text_completion", "m", "true", guessed=True)
+
+
+def test_a_guessed_route_is_read_as_its_first_frames_tell() -> None:
+    llama = sse(
+        {"content": "a", "tokens": [1], "stop": False},
+        {"content": "", "stop": True, "stop_type": "eos", "tokens_predicted": 1},
+    )
+    found = make(call=GUESSED)
+    assert events(found, [llama]) == [
+        Output("text", 0, 1),
+        Usage(output_tokens=1),
+        Finished("stop", 0),
+        Ended(),
+    ]
+    assert found.call == GUESSED._replace(dialect="llamacpp")
+    assert found.answer == Answer(streamed=True, opaque=None, terminated=True)
+
+
+@pytest.mark.parametrize("first", [b"", sse({"x": 1})])
+def test_a_guessed_route_keeps_its_dialect_where_the_frames_say_so_or_nothing(
+    first: bytes,
+) -> None:
+    found = make(call=GUESSED)
+    body = first + sse({"choices": [{"text": "a"}]}) + b"data: [DONE]\n\n"
+    assert events(found, [body]) == [Output(), Ended()]
+    assert found.call == GUESSED
+    silent = make(call=GUESSED)
+    assert events(silent, [sse({"error": {"message": "x"}})]) == [Failed()]
+    assert silent.opaque is None
+
+
+@pytest.mark.parametrize(
+    ("body", "dialect", "said"),
+    [
+        (b'{"content":"a","stop":true,"tokens_predicted":4}', "llamacpp", [Usage(None, 4)]),
+        (b'{"choices":[],"usage":{"completion_tokens":4}}', "openai_completions", [Usage(None, 4)]),
+        (b'{"x":1}', "openai_completions", []),
+        (b'{"error":"x"}', "openai_completions", [Failed()]),
+        (b"{nonsense", "openai_completions", [Skipped("malformed")]),
+    ],
+)
+def test_a_whole_body_at_a_guessed_route_is_read_as_it_tells(
+    body: bytes, dialect: str, said: list[Event]
+) -> None:
+    found = make(JSON, call=GUESSED._replace(stream="false"))
+    assert [event for event in events(found, [body]) if type(event) is not Finished] == said
+    assert found.call.dialect == dialect

@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -81,6 +82,39 @@ def test_a_bomb_is_given_up(encoding: bytes, encode: Callable[[bytes], bytes]) -
     assert inflater.feed(bomb) == b""
     assert inflater.failed
     assert inflater.feed(b"more") == b""
+
+
+def brotli_with_window(bits: int) -> bytes:
+    stream = brotli.Compressor(lgwin=bits, quality=5)
+    return bytes(stream.process(BODY) + stream.finish())
+
+
+@pytest.mark.req("PF-06")
+@pytest.mark.parametrize("bits", range(10, 25))
+def test_a_brotli_window_that_servers_do_not_use_is_refused(bits: int) -> None:
+    if bits <= 22:
+        assert inflate(b"br", brotli_with_window(bits)) == BODY
+        return
+    inflater = Inflater(b"br")
+    assert inflater.feed(brotli_with_window(bits)) == b""
+    assert inflater.failed
+
+
+RLE_BLOCK = (128 << 10 << 3 | 1 << 1).to_bytes(3, "little") + b"x"
+ZSTD_BOMB = zstandard.FRAME_HEADER + b"\x00\x38" + RLE_BLOCK * 800  # 100 MiB in 3 KiB
+
+
+@pytest.mark.req("PF-06")
+def test_a_zstd_bomb_is_told_before_much_of_it_is_there() -> None:
+    inflater = Inflater(b"zstd")
+    tracemalloc.start()
+    try:
+        assert inflater.feed(ZSTD_BOMB) == b""
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert inflater.failed
+    assert peak_bytes < 1 << 20
 
 
 @pytest.mark.parametrize(("encoding", "encode"), COMPRESSED)

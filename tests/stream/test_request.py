@@ -16,6 +16,7 @@ from inferometer.stream.request import (
     UNKNOWN,
     Route,
     of_path,
+    plain_path,
     read,
     route,
 )
@@ -171,12 +172,35 @@ def test_whether_a_stream_is_asked_for(found: Route, body: bytes, stream: str) -
 
 
 @pytest.mark.parametrize(
-    "kind", [b"multipart/form-data; boundary=x", b"application/x-www-form-urlencoded"]
+    ("kind", "body"),
+    [
+        (b"multipart/form-data; boundary=x", b'{"model":"m"}'),
+        (b"Multipart/mixed; boundary=x", b'{"model":"m"}'),
+        (b"application/x-www-form-urlencoded", b"model=m&stream=true"),
+    ],
 )
-def test_forms_are_unknown(kind: bytes) -> None:
+def test_forms_are_unknown(kind: bytes, body: bytes) -> None:
     audio = route(b"POST", b"/v1/audio/transcriptions")
-    call = read(audio, b'--x\r\n{"model":"m"}', content_type=kind)
+    call = read(audio, body, content_type=kind)
     assert call == Call("openai_vectors", "audio", None, "unknown")
+
+
+def test_json_is_read_where_curl_says_that_it_is_a_form() -> None:
+    call = read(OLLAMA, b'{"model":"m"}', content_type=b"application/x-www-form-urlencoded")
+    assert call == Call("ollama", "chat", "m", "true")
+
+
+@pytest.mark.parametrize(
+    ("target", "guessed"),
+    [(b"/v1/completions", False), (b"/completions", True), (b"/v1/chat/completions", False)],
+)
+def test_a_bare_completions_route_does_not_prove_its_dialect_but_a_setting_does(
+    target: bytes, *, guessed: bool
+) -> None:
+    found = route(b"POST", target)
+    assert read(found, b"{}").guessed == guessed
+    assert not read(found, b"{}", override=found.dialect).guessed
+    assert not read(found, b"{}", override="llamacpp").guessed
 
 
 def test_choices_limit_and_echo_are_read() -> None:
@@ -232,3 +256,28 @@ def test_any_bytes_make_a_call_without_raising(
 ) -> None:
     assert isinstance(read(route(method, target), body, content_type=content_type), Call)
     assert isinstance(read(route(b"POST", b"/" + target), b"{" + body), Call)
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/v1/models", b"/v1/models"),
+        (b"//v1///models/?a=b", b"/v1/models"),
+        (b"/v1/models#x", b"/v1/models"),
+        (b"http://a:1/v1/models/", b"/v1/models"),
+        (b"http://a", b"/"),
+        (b"/", b"/"),
+        (b"", b"/"),
+        (b"*", b"/*"),
+        (b"/models/m:predict", b"/models/m:predict"),
+        (b"/%2F/\xff", b"/%2F/\xff"),
+    ],
+)
+def test_a_plain_path_has_one_slash_before_each_segment(target: bytes, path: bytes) -> None:
+    assert plain_path(target) == path
+
+
+@given(st.binary())
+def test_targets_with_one_plain_path_are_one_route(target: bytes) -> None:
+    assert route(b"POST", plain_path(target)) == route(b"POST", target)
+    assert plain_path(plain_path(target)) == plain_path(target)

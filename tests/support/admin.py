@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inferometer.web.server import Handler, Limits, Request, Response, Server, plain
 
-WAIT_S = 5.0
+WAIT_S = 20.0
 QUICK = Limits(head_s=0.2, idle_s=0.2, stall_s=0.2, answer_s=5.0, linger_s=0.2)
 Get = Callable[[str], tuple[int, bytes]]
 

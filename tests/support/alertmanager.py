@@ -3,19 +3,17 @@
 import json
 import shutil
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pytest
 
-from support.sidecar import free_port
+from support.prometheus import Served
 
 PACKAGE: Final = "prometheus-alertmanager"
-START_S: Final = 60.0
-ANSWER_S: Final = 10.0
+ANSWER_S: Final = 60.0
 CHECK_S: Final = 60.0
 
 
@@ -39,41 +37,23 @@ def check_config(path: Path) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-class Alertmanager:
+class Alertmanager(Served):
     """One Alertmanager that notifies nobody."""
 
     def __init__(self, config: Path, data: Path) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self._argv = [
-            str(tool(PACKAGE)),
-            f"--config.file={config}",
-            f"--storage.path={data}",
-            f"--web.listen-address={self.url.removeprefix('http://')}",
-            "--cluster.listen-address=",
-            "--log.level=error",
-        ]
-        self._process: subprocess.Popen[bytes] | None = None
+        binary = tool(PACKAGE)
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._argv, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        end_s = time.monotonic() + START_S
-        while time.monotonic() < end_s:
-            assert self._process.poll() is None, "alertmanager ended"
-            try:
-                with urllib.request.urlopen(f"{self.url}/-/ready", timeout=ANSWER_S):
-                    return self
-            except OSError:
-                time.sleep(0.1)
-        self.__exit__()
-        message = "alertmanager is not ready"
-        raise AssertionError(message)
+        def argv(address: str) -> Sequence[str]:
+            return (
+                str(binary),
+                f"--config.file={config}",
+                f"--storage.path={data}",
+                f"--web.listen-address={address}",
+                "--cluster.listen-address=",
+                "--log.level=error",
+            )
 
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(30)
+        super().__init__(argv, data.parent / "alertmanager.log")
 
     def tell(self, alerts: Iterable[Mapping[str, str]]) -> None:
         """Post alerts by their labels."""

@@ -13,12 +13,11 @@ from inferometer.slo.proof.oracle import Question, answers
 from inferometer.slo.proof.prove import Job, cases, generic, jobs
 from inferometer.slo.proof.standins import StandIn
 from support.go_tools import GoTool, binary
-from support.promtool import Promtool
+from support.promtool import RUN_S, Promtool
 
 SLOTH: Final = GoTool("sloth", "github.com/slok/sloth/cmd/sloth", (1, 26))
 OBJECTIVES: Final = ("90", "95", "99", "99.9")
 SCENARIOS: Final = ("outage", "half", "one-bad", "three-bad", "idle-night", "lost-scrapes")
-RUN_S: Final = 300.0
 
 
 class Seen(NamedTuple):

@@ -16,7 +16,7 @@ from support.scripted_backend import Script
 from support.sidecar import wait_until
 
 ENERGY = Counter.ENERGY_MILLIJOULES
-OPEN_S = 10.0
+OPEN_S = 30.0
 TICK_S = 0.1
 MODULE = "support.scripted_backend"
 PACE = Pace(
@@ -75,7 +75,7 @@ def children(pid: int) -> set[int]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             found.update(map(int, (task / "children").read_text().split()))
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue  # a thread that has just ended
     return found
 

@@ -45,7 +45,8 @@ class Machine:
         self.extra: list[DeviceView] = []
         self.state: Literal["running", "absent", "released"] = "running"
         for device in self._devices:
-            self._first[device.identity.uuid] = dict(device.sample("fast").counters)
+            told = (device.sample(tier).counters for tier in TIERS)
+            self._first[device.identity.uuid] = {k: n for one in told for k, n in one.items()}
 
     def _sleep(self, wait_s: float) -> None:
         self.age_s += wait_s
@@ -106,7 +107,7 @@ class Machine:
             unsupported=unsupported,
         )
         first = self._first[identity.uuid]
-        accumulated = {name: n - first.get(name, 0) for name, n in fast.counters.items()}
+        accumulated = {name: n - first.get(name, 0) for name, n in sample.counters.items()}
         return replace(
             view,
             sample=sample,

@@ -1,6 +1,7 @@
 """A real Prometheus that has everything about some SLOs: scraped series, and recorded ones.
 
-Its samples go on for some hours after now, so that tests may take their time.
+Its samples go on for some hours after now, so that tests may take their time. Traffic has the shape
+of a day in which it is always noon: what tests see does not depend on when they run.
 """
 
 import time
@@ -54,6 +55,11 @@ class Live:
     url: str = ""
 
     @property
+    def day_s(self) -> int:
+        """The moment at which the present day of traffic began: half a day ago."""
+        return self.now_s - DAY_S // 2
+
+    @property
     def outage_s(self) -> int:
         """The moment at which everything of chat-all was bad, for 30 minutes."""
         return self.now_s - 4 * DAY_S
@@ -63,7 +69,7 @@ class Live:
         """The recorded series: chat-all with holes and an hour without traffic, chat-quiet idle."""
         start_s, end_s = midnight_s(self.now_s) - RECORDED_DAYS * DAY_S, self.now_s + AHEAD_S
         return (
-            Recorded("chat-all", start_s, end_s, _chat),
+            Recorded("chat-all", start_s, end_s, self._chat),
             Recorded("chat-quiet", start_s, end_s, lambda _: Minute(0, 0)),
         )
 
@@ -118,7 +124,7 @@ class Live:
             yield f'engine_ttft_seconds_count{{model_name="llama"}} {value} {at_s}'
         yield "# TYPE queue_depth gauge"
         for at_s in range(start_s, end_s, 60):
-            yield f"queue_depth {9 if at_s % DAY_S < 7200 else 2} {at_s}"
+            yield f"queue_depth {9 if self._into_s(at_s) < 7200 else 2} {at_s}"
         yield "# TYPE rq counter"
         for code, each in (("2", 10), ("5", 1)):
             for at_s in range(start_s, end_s, 60):
@@ -130,7 +136,7 @@ class Live:
         labels = f'vantage="sidecar",namespace="llm",slo="{slo}",job="sidecar",instance="a:1"'
         for at_s in range(start_s, end_s, 30):
             is_bad = slo == "chat-all" and self.outage_s <= at_s < self.outage_s + 1800
-            sums[is_bad] += 0 if at_s % DAY_S < 3600 else 6
+            sums[is_bad] += 0 if self._into_s(at_s) < 3600 else 6
             for which, verdict in enumerate(("good", "bad")):
                 why = "ttft" if which else "none"
                 all_labels = f'{labels},verdict="{verdict}",reason="{why}"'
@@ -138,18 +144,21 @@ class Live:
                 texts[which].append(f"{name}{{{all_labels}}} {sums[which]} {at_s}")
         yield from (line for text in texts for line in text)
 
+    def _chat(self, at_s: int) -> Minute:
+        """Return 100 requests a minute, 1 bad; an hour is idle, one unknown, one half known."""
+        match self._into_s(at_s) // 3600:
+            case 3:
+                return Minute(0, 0)
+            case 4:
+                return Minute(None, None)
+            case 5 if (at_s - self.day_s) // DAY_S % 3 == 0:
+                return Minute(500, None)
+            case hour:
+                return Minute(500 + hour, 5 if at_s // 60 % 2 else 1)
 
-def _chat(at_s: int) -> Minute:
-    """Return 100 requests a minute with 1 bad, an hour idle, an hour unknown, one half known."""
-    match at_s % DAY_S // 3600:
-        case 3:
-            return Minute(0, 0)
-        case 4:
-            return Minute(None, None)
-        case 5 if at_s // DAY_S % 3 == 0:
-            return Minute(500, None)
-        case hour:
-            return Minute(500 + hour, 5 if at_s // 60 % 2 else 1)
+    def _into_s(self, at_s: int) -> int:
+        """Return the seconds since a day of traffic began."""
+        return (at_s - self.day_s) % DAY_S
 
 
 def now_s() -> int:

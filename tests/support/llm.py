@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from support.connection import Connection, Exchange, Plan
+from support.listening import TURNS_MAX, close_listener
 from support.script import Script, plain, script
 
 OPEN_WAIT_S: Final = 10.0
@@ -34,10 +35,6 @@ def plan_by_target(scripts: Mapping[bytes, Script], fallback: Script) -> Plan:
         return found or fallback
 
     return choose
-
-
-ACCEPT_TURNS: Final = 3
-"""Turns of the loop from an accepted socket to its connection."""
 
 
 class ScriptedServer:
@@ -68,6 +65,7 @@ class ScriptedServer:
         self._thread = threading.Thread(target=self._run, name="scripted-server", daemon=True)
         self._opened: Future[None] = Future()
         self._stop = asyncio.Event()
+        self._listener: asyncio.Server | None = None
 
     def _plan(self, exchange: Exchange) -> Script:
         if exchange.target == MARKER_TARGET.encode():
@@ -128,6 +126,12 @@ class ScriptedServer:
     ) -> None:
         self.stop()
 
+    def refuse(self) -> None:
+        """Close the listener; connections that stand are served on."""
+        assert self._listener is not None
+        closing = asyncio.run_coroutine_threadsafe(close_listener(self._listener), self._loop)
+        closing.result(OPEN_WAIT_S)
+
     def stop(self) -> None:
         """Close the listener and abort every connection; harmless when done twice."""
         if self._thread.is_alive():
@@ -144,6 +148,7 @@ class ScriptedServer:
     def _accept(self) -> Connection:
         connection = Connection(self._plan, self.notify, opened_ns=time.monotonic_ns())
         self.connections.append(connection)
+        self.notify()
         return connection
 
     async def _serve(self) -> None:
@@ -152,11 +157,10 @@ class ScriptedServer:
         except OSError as error:
             self._opened.set_exception(error)
             return
+        self._listener = listener
         self._opened.set_result(None)
         await self._stop.wait()
-        listener.close()
-        for _ in range(ACCEPT_TURNS):  # what was accepted just now becomes a connection first
-            await asyncio.sleep(0)
+        await close_listener(listener)
         for connection in self.connections:
             connection.abort()
         # Let the transports run their connection_lost, or they warn that they were not closed.
@@ -164,6 +168,16 @@ class ScriptedServer:
         await asyncio.wait_for(asyncio.gather(*ends), OPEN_WAIT_S)
         for connection in self.connections:
             await connection.settle()
+        await self._end_handshakes()
+
+    async def _end_handshakes(self) -> None:
+        """Give up what is no connection yet: a client that shakes hands slowly, or never does."""
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for _ in range(TURNS_MAX):
+            await asyncio.sleep(0)
 
     async def _listen(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()

@@ -85,9 +85,16 @@ class Month:
         """Return requests of one interval, how many were bad, and the fraction that is left."""
         owed += per_second(now_s) * self.interval_s * self._random.uniform(0.5, 1.5)
         new = int(owed)
-        share = bad_share(now_s)
-        failed = sum(self._random.random() < share for _ in range(new)) if new else 0
-        return new, failed, owed - new
+        return new, self._failed(new, bad_share(now_s)), owed - new
+
+    def _failed(self, new: int, share: float) -> int:
+        """Draw how many of some requests are bad, each for itself: from one to the next bad one."""
+        failed, at = 0, -1
+        while True:
+            at += 1 + int(math.log(1 - self._random.random()) / math.log(1 - share))
+            if at >= new:
+                return failed
+            failed += 1
 
     def _lines(self, pod: str, at_s: float, good: int, bad: int) -> Iterator[str]:
         labels = f'vantage="sidecar",namespace="llm",slo="chat-all",pod="{pod}"'

@@ -3,6 +3,15 @@
 from pathlib import Path
 
 
+def alive(pid: int) -> bool:
+    """Tell whether a process runs: not one that has ended and waits to be asked how."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
 def _status_kib(pid: int, key: str) -> int:
     text = Path(f"/proc/{pid}/status").read_text()
     (line,) = (line for line in text.splitlines() if line.startswith(f"{key}:"))

@@ -114,6 +114,9 @@ APP: Final = Table(
 )
 
 
+_INFO: Final = "inferometer_gpu_info"
+
+
 def _devices(host: str, driver: str, pci: str) -> dict[str, str]:
     return merged(
         *(
@@ -155,6 +158,24 @@ LOST: Final = Table(
                     "instance": f"{host}:9400",
                 }
                 for host in ("bad", "just-below")
+            ],
+        ),
+        Scene(
+            "none is left, of a machine whose name is remembered and of one without a name",
+            LATE,
+            merged(
+                gauge(_INFO, "1x10 stale", UUID="GPU-bad", hostname="bad", instance="bad:9400"),
+                _devices("bad", "8x10 0x190", "8x200"),
+                _devices("nameless", "0x200", "8x200"),
+            ),
+            [
+                {
+                    "severity": "critical",
+                    "problem": "count",
+                    "instance": f"{host}:9400",
+                    **({"hostname": host} if host == "bad" else {}),
+                }
+                for host in ("bad", "nameless")
             ],
         ),
     ),

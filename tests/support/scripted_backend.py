@@ -17,6 +17,8 @@ from inferometer.gpu.quantities import Counter, Gauge, Tier, Total
 from inferometer.gpu.sample import DeviceState, Event, Identity, Instance, Reading, Reason
 
 POLL_S = 0.005
+EVENTS_S = 0.02
+"""How long a wait for events lasts at most, so that no end has to wait for it."""
 MESSAGES_FD = 3
 LOST: DeviceState = "lost"
 
@@ -27,6 +29,7 @@ class Script:
     def __init__(self, path: Path, **entries: Any) -> None:
         self.path = path
         self._entries: dict[str, Any] = {"devices": 2, **entries}
+        self._stamp_ns = 0
         self.set()
 
     def set(self, **entries: Any) -> None:
@@ -34,6 +37,9 @@ class Script:
         self._entries |= entries
         new = self.path.with_suffix(".new")
         new.write_text(json.dumps(self._entries))
+        # The backend looks at the time of change: two changes must never show the same one.
+        self._stamp_ns = max(time.time_ns(), self._stamp_ns + 1000)
+        os.utime(new, ns=(self._stamp_ns, self._stamp_ns))
         new.replace(self.path)
 
 
@@ -42,15 +48,15 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp = (0, 0)
-        self._entries: dict[str, Any] = {}
+        self._read: tuple[int, dict[str, Any]] = (0, {})  # replaced whole: threads share it
 
     def get(self, name: str, default: Any = None) -> Any:
-        found = self._path.stat()
-        stamp = (found.st_mtime_ns, found.st_ino)
-        if stamp != self._stamp:
-            self._entries, self._stamp = json.loads(self._path.read_text()), stamp
-        return self._entries.get(name, default)
+        stamp_ns = self._path.stat().st_mtime_ns
+        read_ns, entries = self._read
+        if stamp_ns != read_ns:
+            entries = json.loads(self._path.read_text())
+            self._read = (stamp_ns, entries)
+        return entries.get(name, default)
 
     def wait_while(self, name: str, member: object) -> None:
         """Hang as long as `member` is in the list of that name."""
@@ -122,7 +128,7 @@ class ScriptedDevice:
         )
 
     def _misbehave(self) -> None:
-        if self._script.get("crash") == self._plain.index:
+        if self._script.get("crash") in {self._plain.index, os.getpid()}:
             os.kill(os.getpid(), signal.SIGSEGV)
         if self._script.get("garbage"):
             os.write(MESSAGES_FD, b"\xff" * 16)
@@ -138,7 +144,12 @@ class ScriptedBackend:
         self._script = script
         self._events_seen = 0
 
-    def discover(self) -> Sequence[Identity]:
+    @property
+    def devices_listed(self) -> int | None:
+        count: int | None = self._script.get("listed")
+        return count
+
+    def discover(self, _: Calls | None = None) -> Sequence[Identity]:
         self._script.wait_while("hang_discover", True)  # noqa: FBT003 (a member of a list)
         failure = self._script.get("fail_discover")
         if failure:
@@ -165,7 +176,7 @@ class ScriptedBackend:
     def wait_events(self, timeout_s: float) -> Sequence[Event] | None:
         if self._script.get("no_events"):
             return None
-        until_s = time.monotonic() + timeout_s
+        until_s = time.monotonic() + min(timeout_s, EVENTS_S)
         while time.monotonic() < until_s:
             failure = self._script.get("fail_events")
             if failure:

@@ -10,6 +10,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
+POLL_S: Final = 0.05
+PATIENCE_S: Final = 30.0
+"""How long a client may take over a handshake or an answer, however busy the machine is."""
 CLOSE: Final = b""
 """A script that sends this alone closes the connection."""
 
@@ -54,7 +57,7 @@ class ScriptedPrometheus:
         self.connections = 0
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(0.05)
+        self._listener.settimeout(POLL_S)
         self._done = threading.Event()
         self._threads: list[threading.Thread] = []
         scheme = "https" if tls else "http"
@@ -73,7 +76,7 @@ class ScriptedPrometheus:
     ) -> None:
         self._done.set()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE_S)
         self._listener.close()
 
     def _start(self, run: Callable[..., None], *args: object) -> None:
@@ -91,12 +94,12 @@ class ScriptedPrometheus:
             self._start(self._serve, link)
 
     def _serve(self, link: socket.socket) -> None:
-        link.settimeout(0.05)
+        link.settimeout(POLL_S)
         try:
             if self._tls is not None:
-                link.settimeout(5)
+                link.settimeout(PATIENCE_S)
                 link = self._tls.wrap_socket(link, server_side=True)
-                link.settimeout(0.05)
+                link.settimeout(POLL_S)
             with link:
                 data = b""
                 while not self._done.is_set():
@@ -119,14 +122,14 @@ class ScriptedPrometheus:
     def _answer(self, link: socket.socket, asked: Asked) -> bool:
         self.asked.append(asked)
         found = self.script(asked)
-        link.settimeout(5)
+        link.settimeout(PATIENCE_S)
         for piece in [found] if isinstance(found, bytes) else found:
             if piece == CLOSE:
                 return False
             link.sendall(piece)
             if self._done.is_set():
                 return False
-        link.settimeout(0.05)
+        link.settimeout(POLL_S)
         return True
 
 

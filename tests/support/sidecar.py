@@ -228,10 +228,9 @@ class Sidecar:
 
     def wait_log(self, *words: str) -> None:
         """Wait until all these words were logged: a thread of its own writes them."""
-        wait_until(
-            lambda: all(word in self.stderr for word in words),
-            what=f"{words} in the log:\n{self.stderr}",
-        )
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: all(word in self.stderr for word in words))
+        assert all(word in self.stderr for word in words), self.stderr
 
     def settle(self, *, marked: bool = True) -> Samples:
         """Wait until all requests that are over have been counted; return that page.

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from support.client import Wire, ask, talk
 from support.framing import FramingError
 from support.llm import ScriptedServer
-from support.script import LAST_CHUNK, Action, Step, chunk, head, plain, request, script
+from support.script import LAST_CHUNK, Action, chunk, head, plain, request, script
 
 CHUNKED = head(200, ("Transfer-Encoding", "chunked"))
 
@@ -86,11 +87,20 @@ def test_a_body_without_framing_lasts_to_the_end(server: ScriptedServer) -> None
 
 
 def test_pieces_carry_the_moments_at_which_they_came(server: ScriptedServer) -> None:
-    steps = script(CHUNKED, Step(0.02, chunk(b"a")), Step(0.05, chunk(b"b")), LAST_CHUNK)
+    steps = script(CHUNKED, chunk(b"a"), Action.AWAIT_CUE, chunk(b"b"), LAST_CHUNK)
     server.scripts[b"/g"] = steps
-    answer = ask(server.address, request("GET", "/g"))
-    first, second = answer.pieces
-    assert second.moment_ns - first.moment_ns > 25_000_000
+    cued_ns: list[int] = []
+
+    def cue(body_bytes: int) -> None:
+        if body_bytes == 1 and not cued_ns:
+            cued_ns.append(time.monotonic_ns())
+            server.find(b"/g")[-1].cue()
+
+    with Wire(server.address) as wire:
+        wire.send(request("GET", "/g"))
+        first, second = wire.read_answer(progress=cue).pieces
+    assert (first.data, second.data) == (b"a", b"b")
+    assert first.moment_ns <= cued_ns[0] <= second.moment_ns
 
 
 def test_trickle_sends_everything_in_writes_of_its_own(server: ScriptedServer) -> None:

@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import socket
 import ssl
 from pathlib import Path
 
@@ -193,6 +195,17 @@ def test_speaks_tls(tmp_path: Path) -> None:
             assert wire.ask(request("GET", "/")).body == b"{}"
         with pytest.raises(ssl.SSLCertVerificationError):
             Wire(server.address, tls=ssl.create_default_context())
+
+
+def test_a_client_that_never_shakes_hands_leaves_no_socket_open(tmp_path: Path) -> None:
+    context = Authority(tmp_path).issue().server_context()
+    with ScriptedServer(tls=context) as server:
+        assert isinstance(server.address, tuple)
+        with socket.create_connection(server.address, timeout=10) as silent:
+            server.wait(lambda: bool(server.connections))
+            server.stop()
+            assert silent.recv(1) == b""
+    gc.collect()  # an open one would be complained of
 
 
 def test_an_expired_certificate_is_expired(tmp_path: Path) -> None:

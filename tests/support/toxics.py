@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Self
 
+from support.listening import close_listener
+
 OPEN_WAIT_S: Final = 10.0
 _QUEUE_PIECES_MAX: Final = 1024
 _READ_BYTES: Final = 1 << 16
@@ -245,8 +247,8 @@ class ToxicProxy:
 
     async def _open_or_close(self) -> None:
         if self.down and self._server is not None:
-            self._server.close()
-            self._server = None
+            listener, self._server = self._server, None
+            await close_listener(listener)
             for task in list(self._live):
                 task.cancel()
         elif not self.down and self._server is None:
@@ -283,11 +285,14 @@ class ToxicProxy:
         self._opened.set_result(None)
         await self._stop.wait()
         if self._server is not None:
-            self._server.close()
+            await close_listener(self._server)
         live = list(self._live)
         for task in live:
             task.cancel()
         await asyncio.gather(*live, return_exceptions=True)
+        # A connection that was closing already goes on with that by itself.
+        closing = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), OPEN_WAIT_S)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = _Side(reader, writer)
@@ -302,6 +307,9 @@ class ToxicProxy:
         except OSError:
             client.reset()
             return
+        except asyncio.CancelledError:
+            client.reset()
+            raise
         pipes = (
             _Pipe(self, "up", (client, server)),
             _Pipe(self, "down", (server, client)),

@@ -1,10 +1,12 @@
 import base64
 import contextlib
 import http.client
+import select
 import socket
 import ssl
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +91,8 @@ def test_plain_http_to_a_tls_port_is_refused(authority: Authority) -> None:
 
 def test_a_handshake_that_stops_is_cut_and_blocks_nobody(authority: Authority) -> None:
     file = configure(authority)
-    with serving(web_config=file, limits=QUICK) as server, connect(server) as sock:
+    limits = replace(QUICK, head_s=1.0)  # for the handshake, too
+    with serving(web_config=file, limits=limits) as server, connect(server) as sock:
         assert get_tls(server, authority.client_context())[0] == 200
         assert read_all(sock) == b""
 
@@ -194,25 +197,20 @@ def test_passwords_guard_everything_but_health(tmp_path: Path) -> None:
         assert get(server, "/metrics", authorization=wrong)[0] == 401
         assert get(server, "/healthz")[0] == 200
         assert get(server, "/metrics?a", authorization=right) == (200, b"a")
-        begun_s = time.monotonic()
+        begun_s = time.process_time()
         for _ in range(10):
             assert get(server, "/metrics?a", authorization=right)[0] == 200
-        assert time.monotonic() - begun_s < 1  # ten verifications would take more
+        assert time.process_time() - begun_s < 0.5  # ten verifications would take more
 
 
-@pytest.mark.alone
 def test_health_answers_while_passwords_are_verified(tmp_path: Path) -> None:
-    password_hash = bcrypt.hashpw(b"right", bcrypt.gensalt(12)).decode()
-    file = tmp_path / "web.yaml"
-    file.write_text(f"basic_auth_users: {{alice: {password_hash}}}\n", encoding="utf-8")
-    credentials = base64.b64encode(b"alice:wrong").decode()
-    request = f"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\r\n"
+    file, request = guarded(tmp_path, cost=12)
+    request %= base64.b64encode(b"alice:wrong")
     with serving(web_config=file) as server, connect(server) as sock, connect(server) as gone:
-        gone.sendall(request.encode())
-        sock.sendall(request.encode())
-        begun_s = time.monotonic()
+        gone.sendall(request)
+        sock.sendall(request)
         assert get(server, "/healthz")[0] == 200
-        assert time.monotonic() - begun_s < 0.2
+        assert select.select([sock, gone], [], [], 0)[0] == []  # each takes its time
         gone.close()
         assert sock.recv(12) == b"HTTP/1.1 401"
 
@@ -226,7 +224,7 @@ def guarded(folder: Path, cost: int) -> tuple[Path, bytes]:
 
 
 def test_a_flood_of_passwords_is_told_to_come_again(tmp_path: Path) -> None:
-    file, request = guarded(tmp_path, cost=11)
+    file, request = guarded(tmp_path, cost=10)
     with serving(web_config=file) as server, contextlib.ExitStack() as stack:
         socks = [stack.enter_context(connect(server)) for _ in range(30)]
         for n, sock in enumerate(socks):
@@ -237,7 +235,7 @@ def test_a_flood_of_passwords_is_told_to_come_again(tmp_path: Path) -> None:
 
 
 def test_who_has_waited_too_long_for_a_verdict_gets_none(tmp_path: Path) -> None:
-    file, request = guarded(tmp_path, cost=12)
+    file, request = guarded(tmp_path, cost=13)  # takes half a second
     with (
         serving(web_config=file, limits=Limits(answer_s=0.01)) as server,
         connect(server) as sock,

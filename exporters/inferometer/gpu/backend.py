@@ -137,8 +137,17 @@ class Backend(Protocol):
         """The version of the driver, "" if unknown."""
         ...
 
-    def discover(self) -> Sequence[Identity]:
-        """List the devices; one that fails never hides the others. Raises BackendError."""
+    @property
+    def devices_listed(self) -> int | None:
+        """How many devices the library counted in the last `discover`; None if it does not."""
+        ...
+
+    def discover(self, calls: Calls | None = None, /) -> Sequence[Identity]:
+        """List the devices; one that fails never hides the others. Raises BackendError.
+
+        A device that was listed before and is not lost stays listed, even if a call about it
+        fails. Calls may go through `calls`, so that one that hangs is seen.
+        """
         ...
 
     def open_device(self, identity: Identity, calls: Calls) -> Device:

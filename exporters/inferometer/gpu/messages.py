@@ -19,11 +19,16 @@ CODES_MAX: Final = 64
 
 
 class Hello(NamedTuple):
-    """The library is open and these devices are there; said again after each discovery."""
+    """The library is open and these devices are there; said again after each discovery.
+
+    `devices_listed` is how many the library itself counts, those included that could not be told
+    apart; None where it does not say.
+    """
 
     driver_version: str
     uuids: tuple[str, ...]
     devices_pci: int | None
+    devices_listed: int | None = None
 
 
 class Found(NamedTuple):
@@ -42,12 +47,20 @@ class Condition(NamedTuple):
 
 
 class EventTotals(NamedTuple):
-    """All events of a device since the child was started; `xid_last` is 0 before the first."""
+    """All events of a device since the child was started; `xid_last` is 0 before the first.
+
+    `kernel_sequence` is of the last line of the kernel's log that these counts hold, or -1: it
+    comes with them, so that no other child counts that line again. `heard` is False while an
+    event of the device might pass unheard: then the counts are what is known of the past, and a
+    count of none means nothing.
+    """
 
     uuid: str
     xids: Mapping[int | None, Xid]
     xid_last: int
     events: Mapping[str, int]
+    kernel_sequence: int = -1
+    heard: bool = True
 
 
 class Heartbeat(NamedTuple):
@@ -145,7 +158,7 @@ def _write_sample(sample: Sample) -> object:
 
 def _write_events(totals: EventTotals) -> object:
     xids = [(code, *xid) for code, xid in totals.xids.items()]
-    return (totals.uuid, xids, totals.xid_last, totals.events)
+    return (totals.uuid, xids, *totals[2:])
 
 
 _WRITERS: Final[Mapping[type, Callable[[Any], object]]] = {

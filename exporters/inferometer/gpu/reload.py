@@ -91,7 +91,8 @@ class Files:
                 self._books.errors["reload"] += 1
                 log.once(_log, type(error).__name__, "files could not be looked at")
             asked = self._asked.wait(LOOK_S)
-            self._asked.clear()
+            if asked:  # else one that comes just now would be forgotten
+                self._asked.clear()
 
     def _reload(self) -> None:
         self._stamps = self._look()

@@ -140,9 +140,10 @@ class DeviceView:
     """What the server holds of a device: enough to draw all its series.
 
     `sample` is None before the first one and in every state but "ok": what is stale is not shown.
-    `accumulated` and `totals` are sums since the server started, over all children; `xids` has at
-    most 64 codes, the rest under None. `xid_last` is None until events could be registered, then
-    0 or the last code.
+    `accumulated` and `totals` are sums since the server started, over all children. They are of
+    different times, so what a driver counts and a child sums by turns is their sum; it is known as
+    long as `sample` holds one of the two. `xids` has at most 64 codes, the rest under None.
+    `xid_last` is None until events could be registered, then 0 or the last code.
     """
 
     identity: Identity
@@ -158,6 +159,8 @@ class DeviceView:
     xids: Mapping[int | None, Xid] = field(default_factory=dict)
     xid_last: int | None = None
     events: Mapping[str, int] = field(default_factory=dict)
+    events_heard: bool = True
+    """False while an event might pass unheard: then nobody knows that there was none."""
     power_peak_watts: float | None = None
     busy_peak_ratio: float | None = None
     call_inflight: tuple[str, float] | None = None
@@ -193,3 +196,5 @@ class BackendView:
     """Calls that are made less often than declared: "slow" or "off" by name."""
     restarts: Mapping[str, int] = field(default_factory=dict)
     messages_dropped: int = 0
+    calls_inflight: Mapping[str, float] = field(default_factory=dict)
+    """Calls of no single device that have not returned for long, with their age in seconds."""

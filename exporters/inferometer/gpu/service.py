@@ -228,8 +228,8 @@ class Service:
         }
         self._push: Push | None = None
         self._host = look.fixed.hostname
-        for name in look.fields.unknown:
-            _log.warning("a field is not known here and is left out", extra={"field": name})
+        self._unknown: frozenset[str] = frozenset()
+        self._warn(look)
 
     def run(self) -> int:
         """Serve until a signal says stop. Returns the exit code; raises WorldError."""
@@ -317,10 +317,18 @@ class Service:
     def _backends(self) -> list[BackendView]:
         return [one.backend() for one in self._supervisors]
 
+    def _warn(self, look: Look) -> None:
+        """Log the fields that were asked for anew and that nobody here knows."""
+        for name in look.fields.unknown:
+            if name not in self._unknown:
+                _log.warning("a field is not known here and is left out", extra={"field": name})
+        self._unknown = frozenset(look.fields.unknown)
+
     def _reload(self) -> Sequence[Path]:
         """Take changed settings over; returns the files to watch. Raises UserError."""
         settings, look = self._origin.reread()
         self._collector.show(look)
+        self._warn(look)
         logging.getLogger("inferometer").setLevel(settings.log_level.upper())
         return _files(settings, self._origin)
 

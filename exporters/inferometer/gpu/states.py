@@ -127,6 +127,9 @@ class Waits:
     healthy_s: float = 10.0
     """A child that lived this long lets the back-off begin anew."""
     released_s: float = 600.0
+    """What an operator has to do with the driver is done by then."""
+    unbound_s: float = 20.0
+    """After a driver said that it is about to leave a device: the others go on being watched."""
     exit_s: float = 60.0
     """How long `EXIT_CODES` must last before the process has to end."""
 
@@ -178,10 +181,11 @@ class Lifecycle:
         longest_s = self._waits.back_off_max_s if self.ever_ran else self._waits.absent_max_s
         self._delay_s = min(2 * self._delay_s, longest_s)
 
-    def release(self, reason: str, now_s: float) -> None:
-        """Let go of the driver until `resume`, or for `released_s`."""
+    def release(self, reason: str, now_s: float, *, unbound: bool = False) -> None:
+        """Let go of the driver until `resume`, or for `released_s`; `unbound_s` if it leaves."""
+        wait_s = self._waits.unbound_s if unbound else self._waits.released_s
         self.state, self.reason = "released", reason
-        self._released_until_s = now_s + self._waits.released_s
+        self._released_until_s = now_s + wait_s
         self.spawn_at_s = self._released_until_s
 
     def resume(self, now_s: float) -> None:

@@ -97,6 +97,8 @@ class Stage:
         while _requests(measured) < sum(truth["ends"].values()) and time.monotonic() < deadline_s:
             time.sleep(STEP_S)
             measured = self.measured()
+        # A page is written in slices while measuring goes on: only the one after it is whole.
+        measured = self.measured()
         return Facts(self._began, measured, truth, ends, seconds)
 
     def close(self) -> None:

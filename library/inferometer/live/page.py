@@ -1,5 +1,6 @@
 """A running live page: probes, history and web server together. `watch` and the demo start one."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,12 +74,14 @@ class Page:
 def scrapes(
     targets: Sequence[Target], *, ca: Path | None, auth_file: Path | None
 ) -> Mapping[str, Scrape]:
-    """Return a source for each sidecar, by its name."""
+    """Return a source for each sidecar, by its name; by its whole URL where others share that."""
     trusted = trust(ca) if any(target.scheme == "https" for target in targets) else None
     authorized = None if auth_file is None else authorization(auth_file)
+    shared = Counter(target.name for target in targets)
+    called = [one.name if shared[one.name] == 1 else str(one) for one in targets]
     return {
-        target.name: Scrape(Client(target, trusted=trusted, authorization=authorized))
-        for target in targets
+        name: Scrape(Client(target, trusted=trusted, authorization=authorized))
+        for name, target in zip(called, targets, strict=True)
     }
 
 

@@ -6,7 +6,7 @@ Pure. Units are those of the metrics (seconds, bytes, ratios); the page turns th
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from inferometer.live import reading
 from inferometer.live.reading import Buckets, Change, Key, densities
@@ -14,6 +14,9 @@ from inferometer.metrics import estimate
 from inferometer.slo.names import SLICED
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
+
+Weight = Literal["request", "token", "slice"]
+"""What an objective is a share of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,13 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """Verdicts of one SLO over its window, the promise, and why requests were bad."""
+    """Verdicts of one SLO over its window, the promise, and why requests were bad.
 
+    Verdicts are of requests. `weight` is what the promise counts: only where it counts requests can
+    their share be compared with the objective.
+    """
+
+    weight: Weight
     good: float
     bad: float
     excluded: float
@@ -117,7 +125,7 @@ def make(material: Material, *, time_ms: int, answering: int, targets: int) -> P
         input_rate=_token_rate(window, "input"),
         output_rate=_token_rate(window, "output"),
         outcomes=outcomes,
-        requests_rate=_rate(window, outcomes),
+        requests_rate=None if window is None else window.rate(reading.REQUESTS),
         waiting=gauges.get((reading.IN_FLIGHT, "waiting")),
         streaming=gauges.get((reading.IN_FLIGHT, "streaming")),
         oldest_wait_s=gauges.get((reading.WAITING_AGE,)),
@@ -188,6 +196,7 @@ def _goodput(slo: str, counters: Mapping[Key, float], gauges: Mapping[Key, float
         for verdict in ("good", "bad", "excluded")
     }
     return Goodput(
+        weight=_weight(slo, counters),
         **total,
         unmeasured=cells.get(("excluded", "unmeasured"), 0.0),
         objective=gauges.get((reading.OBJECTIVE, slo)),
@@ -196,13 +205,21 @@ def _goodput(slo: str, counters: Mapping[Key, float], gauges: Mapping[Key, float
     )
 
 
+def _weight(slo: str, counters: Mapping[Key, float]) -> Weight:
+    """Tell it by the counters that a sidecar has of a class from its start on."""
+    ids = {key[:2] for key in counters}
+    if (reading.VERDICTS, f"{slo}{SLICED}") in ids:
+        return "slice"
+    return "token" if (reading.VERDICT_TOKENS, slo) in ids else "request"
+
+
 def _cost(window: Change | None, gauges: Mapping[Key, float]) -> Cost:
     cpu = None if window is None else window.counters.get((reading.CPU,))
     return Cost(
         head=spread(window, (reading.OVERHEAD, "head")),
         chunk=spread(window, (reading.OVERHEAD, "chunk")),
         lag=spread(window, (reading.LOOP_LAG,)),
-        cores=None if window is None or cpu is None else cpu / window.seconds,
+        cores=None if window is None or cpu is None else window.rate(reading.CPU),
         memory_bytes=gauges.get((reading.RSS,)),
         ring_fill=gauges.get((reading.RING_FILL,)),
     )
@@ -220,17 +237,13 @@ def _token_rate(window: Change | None, direction: str) -> float | None:
     tokens = sum(n for key, n in window.counters.items() if key[:2] == (reading.TOKENS, direction))
     if tokens == 0 and _sum(window, reading.REQUESTS) > 0:
         return None
-    return tokens / window.seconds
+    return window.rate(reading.TOKENS, direction)
 
 
 def _abandoned(window: Change | None) -> float | None:
     if window is None:
         return None
     return max(_cells(window, reading.TTFT_CENSORED).values(), default=0.0)
-
-
-def _rate(window: Change | None, counts: Mapping[str, float] | None) -> float | None:
-    return None if window is None or counts is None else sum(counts.values()) / window.seconds
 
 
 def _sum(window: Change, name: str) -> float:

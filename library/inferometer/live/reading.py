@@ -18,7 +18,7 @@ Buckets = Mapping[float, float]
 """Upper edge to cumulative count, as exposed; the last edge is infinity."""
 
 KEYS_MAX: Final = 4096
-"""Series that one reading keeps: 64 SLOs with 13 verdicts each take 832."""
+"""Series that one reading keeps: 64 SLOs with 13 verdicts each take 832, and 64 more by tokens."""
 
 EDGES_MAX: Final = 64
 """Edges that one histogram keeps: the longest ladder has 26 and takes 8 more."""
@@ -33,6 +33,7 @@ STALLS: Final = "inferometer_stalls_total"
 TOKENS: Final = "inferometer_tokens_total"
 USAGE: Final = "inferometer_usage_requests_total"
 VERDICTS: Final = "inferometer_slo_requests_total"
+VERDICT_TOKENS: Final = "inferometer_slo_tokens_total"
 OBJECTIVE: Final = "inferometer_slo_objective_ratio"
 THRESHOLD: Final = "inferometer_slo_threshold_seconds"
 IN_FLIGHT: Final = "inferometer_requests_in_flight"
@@ -65,6 +66,7 @@ COUNTERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         TOKENS: ("direction", "usage_source"),
         USAGE: ("usage_source",),
         VERDICTS: ("slo", "verdict", "reason"),
+        VERDICT_TOKENS: ("slo",),
         DROPPED: ("what",),
         INTERNAL_ERRORS: ("stage",),
         UNPARSED: ("reason",),
@@ -118,11 +120,23 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened in `seconds`; buckets are cumulative over their edges, not over time."""
+    """What happened in `seconds`; buckets are cumulative over their edges, not over time.
+
+    `parts` are the changes of several sidecars that were merged, each with its own time: one that
+    started a moment ago has counted for a shorter time than the others.
+    """
 
     seconds: float
     counters: Mapping[Key, float]
     histograms: Mapping[Key, Buckets]
+    parts: tuple["Change", ...] = ()
+
+    def rate(self, *start: str) -> float:
+        """Return what the counters whose keys begin so counted for each second, of all sidecars."""
+        if self.parts:
+            return sum(part.rate(*start) for part in self.parts)
+        size = len(start)
+        return sum(n for key, n in self.counters.items() if key[:size] == start) / self.seconds
 
 
 def read(samples: Iterable[Sample], *, moment_s: float) -> Reading:
@@ -166,7 +180,8 @@ def change(before: Reading, after: Reading) -> Change | None:
 def merge_changes(changes: Iterable[Change]) -> Change | None:
     """Return what happened at several sidecars together, or None where there is none.
 
-    Where their edges differ, the common ones are kept: cumulative counts are exact there.
+    Its time is the longest of theirs. Where their edges differ, the common ones are kept:
+    cumulative counts are exact there.
     """
     several = list(changes)
     if not several:
@@ -179,7 +194,7 @@ def merge_changes(changes: Iterable[Change]) -> Change | None:
         for key, cells in one.histograms.items():
             known = histograms.get(key)
             histograms[key] = cells if known is None else _common(known, cells)
-    return Change(sum(c.seconds for c in several) / len(several), counters, histograms)
+    return Change(max(one.seconds for one in several), counters, histograms, tuple(several))
 
 
 def merge_gauges(readings: Iterable[Reading]) -> Mapping[Key, float]:

@@ -1,7 +1,8 @@
 """The families of our own about devices: base units, names and labels that linters accept.
 
-Counters are of the time since the exporter started, and go on over a driver that comes back. What
-a device cannot tell is absent; `inferometer_gpu_metric_unsupported` says why.
+Counters are of the time since the exporter started, and go on over a driver that comes back, but
+for `ecc_errors_total` and `remapped_rows_total`: those are the driver's own, of the time that their
+help names. What a device cannot tell is absent; `inferometer_gpu_metric_unsupported` says why.
 """
 
 from typing import Final
@@ -149,9 +150,9 @@ STATUS: Final = (
     Metric(
         name="inferometer_gpu_devices",
         kind="gauge",
-        help="Devices as the bus shows them, as the driver has listed them, and those that are up. "
-        "One that never came up is on the bus only; one that was lost since still counts for the "
-        "driver.",
+        help="Devices as the bus shows them, as the driver counts them, and those that are up. One "
+        "that the driver counts but cannot tell apart from others, or that was lost since, still "
+        "counts for the driver; while a backend is away, nothing does.",
         domains=(Label("source", ("pci", "driver", "up")),),
         source="gpu",
     ),
@@ -201,7 +202,12 @@ HEALTH: Final = (
         Label("span", ("volatile", "aggregate")),
         kind="counter",
     ),
-    _metric("remapped_rows_total", "Rows of memory that were remapped.", _SEVERITY, kind="counter"),
+    _metric(
+        "remapped_rows_total",
+        "Rows of memory that were remapped in the life of the device.",
+        _SEVERITY,
+        kind="counter",
+    ),
     _metric("remap_pending", "1 if a remapped row waits for a reset, else 0."),
     _metric("remap_failed", "1 if remapping a row failed, else 0."),
 )

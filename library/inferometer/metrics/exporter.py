@@ -74,6 +74,13 @@ EXPORTER: Final = (
         unit="seconds",
     ),
     _metric(
+        "backend_call_inflight_seconds",
+        "Age of a call of no single device, such as listing them, that has not returned for long.",
+        _BACKEND,
+        _CALL,
+        unit="seconds",
+    ),
+    _metric(
         "call_demoted",
         "1 for a call that takes so long that it is made less often, or not at all.",
         _BACKEND,

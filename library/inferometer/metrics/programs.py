@@ -16,7 +16,7 @@ DIALECTS_MAX: Final = 24
 STAGE: Final = Label("stage", ("head", "dial", "chunk", "measure"))
 LOST: Final = Label("what", ("events", "requests", "spans", "logs"))
 ERROR_STAGE: Final = Label(
-    "stage", ("parser", "registry", "labels", "tracer", "logger", "tokenizer")
+    "stage", ("relay", "parser", "registry", "labels", "tracer", "logger", "tokenizer")
 )
 DIALECT: Final = Label("dialect", ("unknown",), DIALECTS_MAX)
 UNPARSED_REASON: Final = Label(
@@ -63,7 +63,8 @@ SIDECAR: Final = (
     Metric(
         name="inferometer_sidecar_internal_errors_total",
         kind="counter",
-        help="Faults of our own that were caught while measuring, by stage. Serving went on.",
+        help="Faults of our own that were caught, by stage. Those of measuring change nothing for "
+        "clients; those of the relay ended one request each.",
         domains=(ERROR_STAGE,),
     ),
     Metric(
@@ -82,7 +83,8 @@ SIDECAR: Final = (
     Metric(
         name="inferometer_sidecar_slo_header_rejected_total",
         kind="counter",
-        help="Deadlines in request headers that could not be read and were ignored.",
+        help="Deadlines in request headers that could not be read and were ignored. Absent without "
+        "an SLO document, as no header is looked at then.",
     ),
     Metric(
         name="inferometer_sidecar_label_overflow_total",

@@ -163,8 +163,9 @@ REQUESTS: Final = (
     Metric(
         name="inferometer_longest_gap_seconds",
         kind="histogram",
-        help="Longest silence inside a stream after its first output, one sample per request. "
-        "Time in which the client did not read is not here.",
+        help="Longest silence inside a stream after its first output, one sample per request. One "
+        "that no output ended counts from the stall limit on. Time in which the client did not "
+        "read is not here.",
         domains=R,
         ladder=GAP,
         unit="seconds",

@@ -7,7 +7,7 @@ Codes that begin with E are errors, with W warnings. What one value says wrongly
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from inferometer.documents import Report, closest
+from inferometer.documents import Report
 from inferometer.errors import Problem
 from inferometer.slo import known
 from inferometer.slo.classes import INCOMPLETE
@@ -15,9 +15,9 @@ from inferometer.slo.document import Class, Document, Headers, HistogramSource
 from inferometer.slo.reach import NO_TOKENS, hides, operations
 from inferometer.slo.shown import many
 from inferometer.slo.windows import summed_by_rules
+from inferometer.slo.zones import check_zone
 
 UNREACHED: Final = "E07"
-WINDOW: Final = "E08"
 NOT_STREAMED: Final = "W01"
 NEEDS_LEDGER: Final = "W03"
 ENGINE_ONLY: Final = "W05"
@@ -51,11 +51,7 @@ def is_error(problem: Problem) -> bool:
 
 def _check_document(document: Document, zones: Collection[str], report: Report) -> None:
     window = document.window
-    if window.calendar and zones and window.timezone not in zones:
-        message = f"timezone must be one that exists, got {window.timezone!r}"
-        close = closest(window.timezone, zones)
-        hint = f"did you mean {close!r}?" if close else "such as Europe/Berlin or UTC"
-        report.add(window.place or document.place, message, hint=hint, code=WINDOW)
+    check_zone(document, zones, report)
     if not summed_by_rules(window):
         message = "rules alone cannot sum up this window"
         hint = "run `inferometer slo ledger`; without it only burn rates are known"

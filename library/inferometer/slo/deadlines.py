@@ -3,11 +3,11 @@
 A class opts in by naming the headers. They change when this one request is late, never its class,
 its labels or its bytes: whoever sends them can make nothing better than `clamp` times what the
 class promises. Values are milliseconds (`250`, `62.5`). What cannot be read (no plain number, zero,
-13 digits or more, a field that is there twice) is as if it were not there, and not counted.
+13 digits or more, a field that is there twice) is as if it were not there; `rejected` counts it.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from math import ceil, floor
 from typing import Final, NamedTuple
@@ -42,6 +42,12 @@ NOTHING: Final = Asked()
 def read(ttft: str | None, tpot: str | None, values: Values) -> Asked:
     """Return the deadlines in the headers of these names (lower case); None reads none."""
     return Asked(_read(ttft, values), _read(tpot, values))
+
+
+def rejected(names: Iterable[str], values: Values) -> int:
+    """Return how many of the headers of these names (lower case) are there and cannot be read."""
+    found = (values(name.encode()) for name in set(names))
+    return sum(len(several) > 1 or not _nanoseconds(several[0]) for several in found if several)
 
 
 def within(asked_ns: int, own_ns: int, clamp: tuple[Decimal, Decimal]) -> int:

@@ -6,8 +6,16 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from inferometer.slo.constants import promise
-from inferometer.slo.document import Document, Foreign, GaugeSource, Slice
-from inferometer.slo.model import Traffic, first_minute, of_severity, outage, smallest_share
+from inferometer.slo.document import Document, Slice
+from inferometer.slo.guard import per_minute
+from inferometer.slo.model import (
+    RATE_PER_MINUTE,
+    Traffic,
+    first_minute,
+    of_severity,
+    outage,
+    smallest_share,
+)
 from inferometer.slo.windows import DAY_S, length_s
 
 HALF: Final = Decimal("0.5")
@@ -17,7 +25,7 @@ _OUTAGES_MAX: Final = 64
 class Detection(NamedTuple):
     """Minutes until somebody is paged, and shares of bad requests above which somebody is told.
 
-    At 10 requests a minute; None where nobody would be, or where the document wants no such alert.
+    At some rate of requests; None where nobody would be, or where the document wants no such alert.
     """
 
     slo: str
@@ -46,13 +54,14 @@ class Detection(NamedTuple):
         }
 
 
-def detections(document: Document) -> Iterator[Detection]:
-    """Yield what is known about each SLO of a document, in its order."""
+def detections(document: Document, *, rate: int = RATE_PER_MINUTE) -> Iterator[Detection]:
+    """Yield what is known about each SLO of a document, in its order, at `rate` per minute."""
     wishes, pages = document.alerts, of_severity("critical")
     for one in document.promises:
-        known, sliced = promise(document, one), one.slice
-        gauge = isinstance(one, Foreign) and isinstance(one.source, GaugeSource)
-        whole, half = (_outage(share, sliced, gauge=gauge) for share in (Decimal(1), HALF))
+        known, sliced, each = promise(document, one), one.slice, per_minute(one, rate)
+        whole, half = (_outage(share, sliced, each) for share in (Decimal(1), HALF))
+        page = smallest_share("critical", known, sliced, rate=each)
+        ticket = smallest_share("warning", known, sliced, rate=each)
         yield Detection(
             slo=one.id,
             namespace=document.namespace,
@@ -61,14 +70,19 @@ def detections(document: Document) -> Iterator[Detection]:
             weight=one.weight,
             outage_pages_min=first_minute(pages, known, whole) if wishes.page else None,
             half_pages_min=first_minute(pages, known, half) if wishes.page else None,
-            smallest_page=smallest_share("critical", known, sliced) if wishes.page else None,
-            smallest_ticket=smallest_share("warning", known, sliced) if wishes.ticket else None,
+            smallest_page=_possible(page) if wishes.page else None,
+            smallest_ticket=_possible(ticket) if wishes.ticket else None,
         )
 
 
 @lru_cache(maxsize=_OUTAGES_MAX)
-def _outage(share: Decimal, one: Slice | None, *, gauge: bool) -> Traffic:
-    return outage(share, one, gauge=gauge)
+def _outage(share: Decimal, one: Slice | None, rate: int) -> Traffic:
+    return outage(share, one, rate=rate)
+
+
+def _possible(share: Decimal) -> Decimal | None:
+    """Return a share of bad requests; None for one that not even a total outage reaches."""
+    return share if share < 1 else None
 
 
 def _after(minutes: int | None) -> str:

@@ -29,6 +29,11 @@ QUERY_CHARS_MAX: Final = 2000
 
 _METRIC: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_TAKEN: Final = {
+    "__name__": "name the metric in metric",
+    "le": "state the bucket edge as threshold",
+}
+"""Labels of a histogram that `where` cannot ask for."""
 _duration: Final = duration_ns(minimum="1ms", maximum="1d")
 
 
@@ -109,6 +114,9 @@ def _read_where(value: Value) -> tuple[tuple[str, str], ...] | None:
             return None
         if not _LABEL.fullmatch(key.text):
             Value("where", key, value.report).refuse("label names with their values")
+        elif key.text in _TAKEN:
+            message = f"{key.text!r} is chosen by the rules"
+            value.report.add(key.place, message, hint=_TAKEN[key.text], code=WRONG_SELECTOR)
         word = _query(Value(key.text, node, value.report))
         if word is not None:
             found.append((key.text, word))

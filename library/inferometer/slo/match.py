@@ -18,9 +18,10 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class Request(NamedTuple):
     """What a request is matched by.
 
-    `model` is the name in the request, None if unknown; `route` the path of its target without
-    the query; `headers` holds the values of those that `header_names` asks for, by name in lower
-    case; `tenant` is the value of the header that the setting `tenant_header` names.
+    `model` is the name in the request, None if unknown; `route` the path of its target, spelled
+    as by `stream.request.plain_path`; `headers` holds the values of those that `header_names` asks
+    for, by name in lower case; `tenant` is the value of the header that the setting
+    `tenant_header` names.
     """
 
     model: str | None
@@ -63,7 +64,7 @@ def _takes(one: Class, request: Request) -> bool:
     model = None if request.model is None else clean(request.model)
     if not (
         _is_one_of(model, wanted.model)
-        and _is_one_of(request.route, wanted.route)
+        and _is_one_of(request.route, _plain(wanted.route))
         and _is_one_of(request.tenant, wanted.tenant)
     ):
         return False
@@ -72,6 +73,11 @@ def _takes(one: Class, request: Request) -> bool:
         if not _is_one_of(request.headers.get(name), values):
             return False
     return one.good.applies(streamed=request.stream != "false")
+
+
+def _plain(routes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return patterns of routes without the slash at their end, which no route has."""
+    return tuple(route.rstrip("/") or "/" for route in routes)
 
 
 def _is_one_of(text: str | None, patterns: tuple[str, ...]) -> bool:

@@ -31,7 +31,8 @@ TICKS: Final = SECONDS[SHORTEST] // EVALUATION_S
 HORIZON: Final = 2 * SECONDS["3d"] // EVALUATION_S
 """Evaluations after which the longest window holds nothing else."""
 RATE_PER_MINUTE: Final = 10
-"""Requests that detection times are told for; with fewer the guard may need longer."""
+"""Requests that detection times are told for, unless a user says how many there are; with fewer
+the guard may need longer."""
 
 _HALF: Final = Decimal("0.5")
 
@@ -158,13 +159,13 @@ def of_severity(severity: Severity) -> tuple[Pair, ...]:
 
 
 def outage(
-    share: Decimal, one: Slice | None = None, *, gauge: bool = False, minutes: int = HORIZON
+    share: Decimal,
+    one: Slice | None = None,
+    *,
+    rate: int = RATE_PER_MINUTE,
+    minutes: int = HORIZON,
 ) -> Traffic:
-    """Return steady traffic of which nothing was bad, and then for ever a share of it is.
-
-    A gauge counts minutes instead of requests.
-    """
-    rate = 1 if gauge else RATE_PER_MINUTE
+    """Return `rate` requests a minute of which nothing was bad, and then for ever a share is."""
     worse, fine = Minute(rate, rate * share, rate * share), Minute(rate, 0, 0)
     after = [worse] * minutes
     return counted(after, before=fine) if one is None else sliced(after, one, before=fine)

@@ -4,13 +4,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from inferometer.slo.document import Class, Foreign
-from inferometer.slo.promql import Expr, Matching, Selector, binary, equal, vector
+from inferometer.slo.promql import (
+    Expr,
+    Matching,
+    Selector,
+    aggregate,
+    binary,
+    equal,
+    one_each,
+    vector,
+)
 
 REQUESTS: Final = "inferometer_slo_requests_total"
 TOKENS: Final = "inferometer_slo_tokens_total"
 OBJECTIVE_SEEN: Final = "inferometer_slo_objective_ratio"
 LEDGER: Final = "inferometer_slo_budget_remaining_ratio"
 COVERED: Final = "inferometer_slo_ledger_covered_seconds"
+ELAPSED: Final = "inferometer_slo_ledger_elapsed_seconds"
 
 INFO: Final = "inferometer:slo_info"
 OBJECTIVE: Final = "inferometer:slo_objective:ratio"
@@ -96,5 +106,19 @@ ANYTHING: Final = Matching(on=(), left=())
 
 def told(expr: Expr, options: Options, **wishes: str) -> Expr:
     """Return the values of `expr` of the SLOs with such wishes, and add service and owner."""
-    people = vector(Selector(INFO, tuple(equal(name, value) for name, value in wishes.items())))
-    return binary(expr, "*", people, options.with_people)
+    return binary(expr, "*", people(options, **wishes), options.with_people)
+
+
+def people(options: Options, **wishes: str) -> Expr:
+    """Return who owns each SLO with such wishes: one of them where several files promise it.
+
+    Teams load files apart, so an id may be promised twice; a join with both of them would fail,
+    and with it the alert of everybody.
+    """
+    found = vector(Selector(INFO, tuple(equal(name, value) for name, value in wishes.items())))
+    return one_each(found, by=options.key)
+
+
+def length(options: Options) -> Expr:
+    """Return the length of each SLO's window, of a calendar's as well: once, as with `people`."""
+    return aggregate("max", vector(WINDOW), by=options.key)

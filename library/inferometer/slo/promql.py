@@ -176,6 +176,11 @@ def aggregate(operator: str, expr: Expr, *, by: Sequence[str] | None = None) -> 
     return Expr(f"{operator}{over}({expr.text})")
 
 
+def one_each(expr: Expr, *, by: Sequence[str]) -> Expr:
+    """Return one whole series of all that have the same values of some labels."""
+    return Expr(f"topk by ({', '.join(by)}) (1, {expr.text})")
+
+
 def aggregate_without(operator: str, expr: Expr, labels: Sequence[str]) -> Expr:
     """Return an aggregation that takes some labels away."""
     return Expr(f"{operator} without ({', '.join(labels)}) ({expr.text})")

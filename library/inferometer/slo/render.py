@@ -21,7 +21,8 @@ Target = Literal["prometheus", "prometheusrule", "mimir"]
 
 GENERIC: Final = "slo.yaml"
 """The file that serves all SLOs."""
-MIMIR_NAMESPACE: Final = "inferometer"
+MIMIR_RULES_MAX: Final = 20
+"""Rules that a group of Mimir may have, unless its operator allows more."""
 
 HEAD: Final = (
     "# Written by `inferometer slo render`: change the SLO documents, then render again.\n"
@@ -105,6 +106,10 @@ def notes(documents: Sequence[Document], target: Target) -> tuple[str, ...]:
             )
     if target == "mimir":
         found.append(
+            f"mimir: by default it refuses groups of more than {MIMIR_RULES_MAX} rules, and these"
+            " cannot be split: raise -ruler.max-rules-per-rule-group"
+        )
+        found.append(
             "mimir: LLMSLOWindowTruncated needs the metrics of a Prometheus, which Mimir is not"
         )
     return tuple(found)
@@ -120,11 +125,16 @@ def _prometheus(name: str, groups: Sequence[Group], home: Home) -> Mapping[str, 
 
 
 def _mimir(name: str, groups: Sequence[Group], home: Home) -> Mapping[str, Data]:
-    return {"namespace": MIMIR_NAMESPACE, **_prometheus(name, groups, home)}
+    """Return groups in a namespace of their file: mimirtool takes none from two files at once."""
+    return {"namespace": _object_name(name), **_prometheus(name, groups, home)}
+
+
+def _object_name(name: str) -> str:
+    return f"inferometer-{name.removesuffix('.yaml')}"
 
 
 def _prometheusrule(name: str, groups: Sequence[Group], home: Home) -> Mapping[str, Data]:
-    metadata: dict[str, Data] = {"name": f"inferometer-{name.removesuffix('.yaml')}"}
+    metadata: dict[str, Data] = {"name": _object_name(name)}
     if home.namespace:
         metadata["namespace"] = home.namespace
     labels = {"app.kubernetes.io/part-of": "inferometer", **dict(home.labels)}

@@ -120,7 +120,7 @@ def _burns(options: Options) -> Iterator[Rule]:
 def _thresholds(options: Options) -> Iterator[Rule]:
     cap = vector(names.CAP)
     yield Rule(names.CAP, binary(number(OUTAGE), "/", _allowed()))
-    length_s = call("clamp_max", vector(names.WINDOW), number(REFERENCE_S))
+    length_s = call("clamp_max", names.length(options), number(REFERENCE_S))
     for pair in (FAST, MEDIUM, SLOW):
         share = binary(number(pair.factor), "/", number(REFERENCE_S))
         reachable = binary(binary(share, "*", length_s), "<", cap, options.on_key)
@@ -136,6 +136,6 @@ def _budgets(options: Options, lengths: Sequence[str]) -> Iterator[Rule]:
     ledger = aggregate("max", vector(names.LEDGER), by=options.key)
     yield Rule(names.REMAINING, binary(ledger, "or", left))
     positive = binary(vector(names.REMAINING), ">", number(0))
-    in_time = binary(positive, "*", vector(names.WINDOW), options.on_key)
+    in_time = binary(positive, "*", names.length(options), options.on_key)
     burning = binary(vector(names.burn("6h")), ">", number(0))
     yield Rule(names.EXHAUSTION, binary(in_time, "/", burning, options.on_key))

@@ -32,9 +32,21 @@ _ESCAPE: Final = re.compile(
 )
 _PLAIN: Final = dict(zip("abfnrtv\\'\"", "\a\b\f\n\r\t\v\\'\"", strict=True))
 # What RE2 has and Python has not: such an expression is left to Prometheus.
-_RE2_ONLY: Final = re.compile(r"\\[pPQEzC]|\[\[:|\(\?[-imsU]*U|\(\?<[a-zA-Z]")
+_RE2_ONLY: Final = re.compile(r"\\[pPQEzC]|\[\[:|\(\?[-imsU]*U|\(\?<[a-zA-Z]|\\x\{")
 # What Python has and RE2 has not.
-_PYTHON_ONLY: Final = re.compile(r"\(\?(?:=|!|<=|<!|>|\(|P=|#)|\\[1-9Z]|[*+?}]\+")
+_PYTHON_ONLY: Final = re.compile(
+    r"\(\?(?:=|!|<=|<!|>|\(|P=|#)|(?<!\\)(?:\\\\)*\\[1-9ZuUN]|[*+?}]\+|\(\?-?[imsU]*-?[imsU]*[aLux]"
+)
+_CLASS_NAMES: Final = (
+    "alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit"
+)
+_STRANGE_CLASS: Final = re.compile(rf"\[[^\]]*\[:(?!\^?(?:{_CLASS_NAMES}):\])\^?\w*:\]")
+REPEATS_MAX: Final = 1000
+"""How often RE2 lets a part of an expression be repeated, nested repeats multiplied."""
+_PART: Final = re.compile(
+    r"\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]|\(|\)|\{(\d+)(?:,(\d*))?\}|.",
+    re.DOTALL,
+)
 
 
 class _Token(NamedTuple):
@@ -120,10 +132,36 @@ def _matcher(tokens: list[_Token]) -> Matcher:
 def _check_regex(text: str) -> None:
     """Refuse what Prometheus could not compile, as far as Python can tell."""
     if _PYTHON_ONLY.search(text):
-        raise ValueError(_EXPECTED, f"RE2 has no look-around or references: {shown(text)}")
+        message = f"RE2 has no look-around, references, and flags but imsU: {shown(text)}"
+        raise ValueError(_EXPECTED, message)
+    if _STRANGE_CLASS.search(text):
+        raise ValueError(_EXPECTED, f"{shown(text)} names a class that RE2 does not have")
+    if _repeats(text) > REPEATS_MAX:
+        raise ValueError(_EXPECTED, f"at most {REPEATS_MAX} repeats, nested ones multiplied")
     if _RE2_ONLY.search(text):
         return
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(_EXPECTED, f"{shown(text)} is no RE2 expression: {error}") from None
+
+
+def _repeats(text: str) -> int:
+    """Return how often its most repeated part is repeated, as RE2 counts: `(a{3}){2}` is 6."""
+    most = 1
+    groups = [1]  # the most repeated part of each open group, the outermost first
+    last = 1  # and of what was just read, which a repeat would multiply
+    for match in _PART.finditer(text):
+        part = match[0]
+        if part == "(":
+            groups.append(1)
+            last = 1
+        elif part == ")" and len(groups) > 1:
+            last = groups.pop()
+        elif match[1] is not None:
+            last *= max(1, int(match[1]), int(match[2] or 0))
+        else:
+            last = 1
+        groups[-1] = max(groups[-1], last)
+        most = max(most, last)
+    return most

@@ -34,12 +34,13 @@ STEADY_S: Final = 300
 since it is back, has no data either. It is part of the delay."""
 INVALID_S: Final = 600
 TOLERANCE: Final = Decimal("1.01")
-"""More bad than all, beyond what extrapolation does."""
+"""More bad than all, or less than none, beyond what extrapolation and rounding do."""
 SAME_OBJECTIVE: Final = Decimal("0.000000001")
 EMPTY_S: Final = 10**12
 """The lowest timestamp of a Prometheus that holds nothing is later than this."""
 COVERED_ENOUGH: Final = Decimal("0.95")
 
+_INSIDE: Final = Matcher("slo", "=~", f".+{SLICED}")
 _UNDECLARED: Final = Matcher("slo", "!~", f"request_header|.+{SLICED}")
 """What is counted but promised nowhere: deadlines from headers, and requests inside of slices."""
 
@@ -86,14 +87,28 @@ def _expected(options: Options, ago_s: int) -> Expr:
     Slices are too few to tell anything: what is counted inside of them stands for them.
     """
     judged = options.counter(names.REQUESTS).where(any_of("verdict", ("good", "bad")))
-    counted = call("increase", window(judged, HOUR_S, offset_s=ago_s))
-    by_slo = aggregate("sum", counted, by=options.key)
-    requests = call("label_replace", by_slo, "slo", "$1", "slo", f"(.+){SLICED}")
-    inside = Selector(names.total(SHORTEST), (Matcher("slo", "=~", f".+{SLICED}"),))
-    of_slices = events(inside, HOUR_S, offset_s=ago_s)
-    sliced = call("label_replace", of_slices, "slo", "$1", "slo", f"(.+){SLICED}")
+    requests = _counted(judged, options, ago_s=ago_s)
+    sliced = _of_slo(events(Selector(names.total(SHORTEST), (_INSIDE,)), HOUR_S, offset_s=ago_s))
     foreign = events(names.total(SHORTEST), HOUR_S, offset_s=ago_s)
     return chain("or", (requests, sliced, foreign), options.on_key)
+
+
+def _counted(of: Selector, options: Options, *, ago_s: int = 0) -> Expr:
+    """Return what counters of requests rose by in an hour, those inside of slices as their SLO's.
+
+    The two are renamed apart: in the hour in which a class begins to count slices both are there,
+    and would be one series twice.
+    """
+
+    def rose(counter: Selector) -> Expr:
+        increase = call("increase", window(counter, HOUR_S, offset_s=ago_s))
+        return aggregate("sum", increase, by=options.key)
+
+    return binary(_of_slo(rose(of.where(_INSIDE))), "or", rose(of), options.on_key)
+
+
+def _of_slo(inside: Expr) -> Expr:
+    return call("label_replace", inside, "slo", "$1", "slo", f"(.+){SLICED}")
 
 
 def _recent(options: Options) -> Expr:
@@ -117,6 +132,9 @@ def invalid(options: Options) -> Iterator[Alert]:
     traffic = binary(vector(undeclared), ">", number(0))
     unknown = binary(traffic, "unless", vector(names.OBJECTIVE), options.on_key)
     yield _invalid("no_objective", "is measured but has no rules", unknown, options, known=False)
+    promised = aggregate("count", vector(names.INFO), by=options.key)
+    twice = binary(promised, ">", number(1))
+    yield _invalid("declared_twice", "is promised by several documents", twice, options)
 
 
 _ADVICE: Final = {
@@ -129,6 +147,9 @@ _ADVICE: Final = {
     " format, compressed beyond limits, or token counts missing.",
     "no_objective": "Sidecars judge requests by an SLO that was never rendered into rules: nobody"
     " would be told if it broke.",
+    "declared_twice": "{{ $value }} loaded files promise an SLO of this name, to other people or"
+    " with other wishes: their numbers overwrite each other, and only one owner is told. Rename one"
+    " of them.",
 }
 
 
@@ -152,7 +173,8 @@ def _invalid(
 def _too_bad(options: Options) -> Expr:
     del options
     most = binary(number(TOLERANCE), "*", vector(names.total("1h")))
-    negative = binary(vector(names.bad(SHORTEST)), "<", number(0))
+    least = binary(number(1 - TOLERANCE), "*", vector(names.total(SHORTEST)))
+    negative = binary(vector(names.bad(SHORTEST)), "<", least)
     return binary(binary(vector(names.bad("1h")), ">", most), "or", negative)
 
 
@@ -175,8 +197,7 @@ def _unmeasured(options: Options) -> Expr:
     """Return the share that could not be measured, where it is more than a few requests."""
     requests = options.counter(names.REQUESTS)
     lost = requests.where(equal("verdict", "excluded"), equal("reason", "unmeasured"))
-    counted = aggregate("sum", call("increase", window(lost, HOUR_S)), by=options.key)
-    every = aggregate("sum", call("increase", window(requests, HOUR_S)), by=options.key)
+    counted, every = _counted(lost, options), _counted(requests, options)
     share = binary(counted, "/", binary(every, ">", number(0)))
     large = binary(share, ">", threshold("LLMSLOInvalid"), ANYTHING)
     many = binary(counted, ">=", vector(names.MIN_BAD), options.on_key)
@@ -192,9 +213,13 @@ def truncated(options: Options) -> Alert:
     name = "LLMSLOWindowTruncated"
     stored = binary(vector("prometheus_tsdb_lowest_timestamp_seconds"), "<", number(EMPTY_S))
     history_s = binary(call("time"), "-", aggregate("max", stored))
-    short = binary(vector(names.WINDOW), ">", history_s, ANYTHING)
-    covered = aggregate("max", vector(names.COVERED), by=options.key)
-    enough = binary(number(COVERED_ENOUGH), "*", vector(names.WINDOW))
+    short = binary(names.length(options), ">", history_s, ANYTHING)
+    covered, elapsed = (
+        aggregate("max", vector(of), by=options.key) for of in (names.COVERED, names.ELAPSED)
+    )
+    # A calendar's window has only begun; an older ledger does not say how long ago.
+    so_far = binary(elapsed, "or", names.length(options), options.on_key)
+    enough = binary(number(COVERED_ENOUGH), "*", so_far)
     by_ledger = binary(covered, ">=", enough, options.on_key)
     description = (
         "Prometheus holds less than the {{ $value | humanizeDuration }} of its window, and no",

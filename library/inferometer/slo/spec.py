@@ -7,7 +7,7 @@ selector. What is legal but unwise is found by `check`.
 What one request is worth does not belong here, see `match` and `verdict`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
@@ -42,7 +42,7 @@ from inferometer.slo.document import Alerts, Class, Document, Objective, Window
 from inferometer.slo.foreign import read_foreign
 from inferometer.slo.openslo import reading
 from inferometer.slo.openslo.objects import is_openslo
-from inferometer.slo.zones import WRONG_WINDOW, read_zone
+from inferometer.slo.zones import WRONG_WINDOW, check_zone, read_zone
 
 __all__ = ["SLOS_MAX", "Class", "Document", "Read", "edges", "examine", "load", "unsupported"]
 
@@ -78,10 +78,12 @@ def load(paths: Iterable[Path | str]) -> tuple[Document, ...]:
     return found.documents
 
 
-def examine(paths: Iterable[Path | str]) -> Read:
+def examine(paths: Iterable[Path | str], *, zones: Collection[str] = ()) -> Read:
     """Return what can be read, for those who tell more about it than its faults.
 
-    Documents are ours, or OpenSLO's, which may refer to each other from file to file.
+    Documents are ours, or OpenSLO's, which may refer to each other from file to file. `zones` are
+    the known timezones: a file with other problems is held to them here, since `check` never sees
+    it.
     """
     report, warnings = Report(), Report()
     values = [Value("the document", node, report) for node in _read_all(paths, report)]
@@ -94,6 +96,9 @@ def examine(paths: Iterable[Path | str]) -> Read:
             documents.append(openslo[value.node.place])
     _check_ids(documents, report)
     broken = {problem.place.source for problem in report.problems}
+    for document in documents:
+        if document.place.source in broken:
+            check_zone(document, zones, report)
     whole = (document for document in documents if document.place.source not in broken)
     return Read(tuple(whole), tuple(sorted(report.problems)), tuple(sorted(warnings.problems)))
 

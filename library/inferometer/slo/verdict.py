@@ -4,7 +4,8 @@ The rules, in the order in which they decide:
 
 1. A condition broken before the end makes the request bad when that is certain, and nothing later
    changes it: no first token by its limit, a gap longer than allowed, no end by the limit of
-   `e2e`. `sweep` finds these while the request runs, so a hang is seen at once.
+   `e2e`. `sweep` finds these while the request runs, so a hang is seen while it lasts. A silence
+   of a stream may be the wait for its terminator, which is no part of it, until it hangs.
 2. At the end an outcome on the error list is bad; one that was taken off it is excluded
    (`unlisted`). A client that leaves, or whose request was wrong, is excluded.
 3. After a success the rest is judged: itl, tpot, fluidity, and a ttft limit that had to wait for
@@ -140,8 +141,8 @@ class Judge:
     def gap(self, start_ns: int, end_ns: int) -> None:
         """Take a gap between arrivals of one choice, client stalls excepted.
 
-        A silence that still lasts may be told as well, with now as its end, where the client is
-        known to read: so a stream that hangs is bad at its gap limit.
+        A silence that still lasts may be told as well, with now as its end, once it can be nothing
+        but a hang and where the client is known to read: so a hang is bad while it lasts.
         """
         limit_ns = self._gap_limit_ns
         if limit_ns is not None and end_ns - start_ns > limit_ns:
@@ -180,7 +181,8 @@ class Judge:
     def sweep(self, now_ns: int) -> Verdict | None:
         """Return the verdict if it is certain and not given yet.
 
-        Everything that happened before `now_ns` must have been told.
+        Everything that happened before `now_ns` must have been told, and the request must have run
+        until then: of a stream that may be over, that is known up to its last output only.
         """
         if self._given:
             return None

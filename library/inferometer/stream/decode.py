@@ -8,6 +8,7 @@ here raises, and whatever is held has a bound.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
+from inferometer.stream.budget import Budget, Kept
 from inferometer.stream.dialect import Call, Dialect
 from inferometer.stream.dialects.anthropic import Messages
 from inferometer.stream.dialects.llamacpp import LlamaCpp
@@ -71,10 +72,18 @@ _PLAIN: Final = Inflater(b"")  # keeps nothing, so that one is enough
 
 
 def decoder(
-    call: Call, *, status: int, content_type: bytes = b"", encoding: bytes = b""
+    call: Call,
+    *,
+    status: int,
+    content_type: bytes = b"",
+    encoding: bytes = b"",
+    budget: Budget | None = None,
 ) -> "Decoder":
-    """Return a decoder for the body that follows a response head with these fields."""
-    return Decoder(call, status=status, content_type=content_type, encoding=encoding)
+    """Return a decoder for the body that follows a response head with these fields.
+
+    What it keeps of a body that is not streamed comes from `budget`, which others may share.
+    """
+    return Decoder(call, status=status, content_type=content_type, encoding=encoding, budget=budget)
 
 
 class Decoder:
@@ -86,7 +95,13 @@ class Decoder:
     """
 
     def __init__(
-        self, call: Call, *, status: int, content_type: bytes = b"", encoding: bytes = b""
+        self,
+        call: Call,
+        *,
+        status: int,
+        content_type: bytes = b"",
+        encoding: bytes = b"",
+        budget: Budget | None = None,
     ) -> None:
         """Decide by the head how the body will be read. Only a 2xx has events."""
         self.call = call
@@ -96,7 +111,7 @@ class Decoder:
         self._templates: Templates  # these two are made once the body is read as a stream
         self._splitter: Splitter
         self._unproven: list[Frame | Skipped] | None = None  # frames of a dialect not yet certain
-        self._held = bytearray()
+        self._held = Kept(budget or Budget(WHOLE_BYTES_MAX))
         self._inflater = Inflater(encoding) if encoding else _PLAIN
         self._mode: Callable[[bytes], Sequence[Event]] = self._ignore
         if status == _SWITCHING:
@@ -145,7 +160,10 @@ class Decoder:
         """
         mode, self._mode = self._mode, self._ignore
         if mode == self._hold:
-            return self._close_whole() if clean else ()
+            if clean:
+                return self._close_whole()
+            self._held.clear()
+            return ()
         if mode == self._head:
             return self._close_head(clean=clean)
         if mode != self._frames:
@@ -181,7 +199,8 @@ class Decoder:
     def _stream(self, kind: Kind) -> None:
         self._splitter = LineSplitter() if kind == "ndjson" else SseSplitter()
         self._templates = Templates(self._dialect.frame)
-        if self._dialect.name in AMBIGUOUS or self._dialect.framing == "opaque":
+        opaque = self._dialect.framing == "opaque"
+        if opaque or self.call.guessed or self._dialect.name in AMBIGUOUS:
             self._unproven = []
         else:
             self.streamed = True
@@ -197,15 +216,15 @@ class Decoder:
 
     def _head(self, data: bytes) -> Sequence[Event]:
         """Wait for the first bytes, which tell how the body is read."""
-        self._held += data
+        if not self._held.add(data):
+            self._give_up("too_large")
         if len(self._held) < _HEAD_BYTES:
             return ()
         return self._look()
 
     def _look(self) -> Sequence[Event]:
         """Choose the mode by the first bytes, and read them."""
-        data = bytes(self._held)
-        self._held.clear()
+        data = self._held.take()
         start = data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
         if start.startswith(_SSE_STARTS):
             self._stream("sse")
@@ -259,32 +278,36 @@ class Decoder:
         if not held and self._dialect.name != "opaque":
             self.streamed = True  # cut before its first frame: the route is all that can be known
             return ()
+        if name is None and self.call.guessed:
+            name = self._dialect.name  # what the route says most often
         if name is None:
             self._give_up("route" if self._dialect.name == "opaque" else "type")
             return ()
         if name != self._dialect.name:
-            self._dialect = DIALECTS[name]()
+            self._become(name)
             self._templates = Templates(self._dialect.frame)
-            operation = OPERATIONS[name] if self.call.operation == "other" else self.call.operation
-            self.call = self.call._replace(dialect=name, operation=operation)
         self.streamed = True
         return self._read(held)
 
+    def _become(self, name: str) -> None:
+        """Read on in another dialect than the route says."""
+        self._dialect = DIALECTS[name]()
+        operation = OPERATIONS[name] if self.call.operation == "other" else self.call.operation
+        self.call = self.call._replace(dialect=name, operation=operation)
+
     def _hold(self, data: bytes) -> Sequence[Event]:
         """Keep a piece of a body that is read whole."""
-        if len(self._held) + len(data) > WHOLE_BYTES_MAX:
+        fits = len(self._held) + len(data) <= WHOLE_BYTES_MAX
+        if not (fits and self._held.add(data)):
             self._give_up("too_large")
-        else:
-            self._held += data
         return ()
 
     def _close_whole(self) -> Sequence[Event]:
         """Read the body; where a stream was asked for, it is one output with its last byte."""
-        body = bytes(self._held)
-        self._held.clear()
+        body = self._held.take()
         if not body or body.isspace():
             return ()
-        events = self._dialect.whole(body)
+        events = self._whole(body)
         for event in events:
             if isinstance(event, Skipped):
                 self._give_up(event.reason)
@@ -292,6 +315,15 @@ class Decoder:
                 return events
         asked = self.call.stream == "true" and self.call.operation in GENERATES
         return [Output(), *events] if asked and self.opaque is None else events
+
+    def _whole(self, body: bytes) -> list[Event]:
+        events = self._dialect.whole(body)
+        if self.call.guessed and not any(isinstance(event, Failed | Skipped) for event in events):
+            name = recognise(body)
+            if name is not None and name != self._dialect.name:
+                self._become(name)
+                return self._dialect.whole(body)
+        return events
 
 
 def _kind(content_type: bytes) -> Kind:

@@ -35,7 +35,8 @@ class Call(NamedTuple):
     `model` is None when it could not be read; it is an outside string, not yet a label.
     `choices` is the `n` of the request, 1 where it is absent, and `output_tokens_max` the limit
     it sets, None where it is absent. `echo` is true where the prompt comes back as output, so that
-    a first token tells nothing.
+    a first token tells nothing. `guessed` is true where the route does not prove the dialect: the
+    first frames may tell another one.
     """
 
     dialect: str
@@ -45,6 +46,7 @@ class Call(NamedTuple):
     choices: int = 1
     output_tokens_max: int | None = None
     echo: bool = False
+    guessed: bool = False
 
 
 class Dialect(Protocol):

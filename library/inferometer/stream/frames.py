@@ -18,7 +18,7 @@ RATIO_FREE_BYTES: Final = 64 << 10
 PIECE_BYTES_MAX: Final = 2 << 20
 """Inflated bytes of one piece, which is at most one read of 64 KiB."""
 
-SLICE_BYTES: Final = 2 << 10
+SLICE_BYTES: Final = 1 << 10
 """Bytes inflated at a time, so that a bomb is told by its first ones and not when all is there."""
 
 MEMBERS_MAX: Final = 16
@@ -121,7 +121,11 @@ class _Deflate:
 
 
 def _brotli() -> _Engine | None:
-    """Return an engine if the library is there and can bound its output (from 1.2 on)."""
+    """Return an engine if the library is there and can bound its output (from 1.2 on).
+
+    Behind that bound it still fills the window that the first byte asks for (RFC 7932, 9.1) in one
+    go, so windows above 4 MiB, which servers do not use, are refused.
+    """
     try:
         import brotli
     except ImportError:
@@ -130,7 +134,13 @@ def _brotli() -> _Engine | None:
     if not hasattr(stream, "can_accept_more_data"):
         return None
 
+    begun = False
+
     def engine(data: bytes, limit: int) -> bytes:
+        nonlocal begun
+        if not begun and data[0] & 15 in _BROTLI_LARGE_WINDOWS:
+            raise _UnreadableError
+        begun = True
         try:
             piece: bytes = stream.process(data, output_buffer_limit=limit + 1)
         except brotli.error as error:
@@ -145,7 +155,7 @@ def _brotli() -> _Engine | None:
 def _zstd() -> _Engine | None:
     """Return an engine if the library is there.
 
-    It cannot bound its output, so it gets slices: the largest block, 128 KiB, takes four bytes.
+    It cannot bound its output, so it gets slices that cannot hold much more than is allowed.
     """
     try:
         import zstandard
@@ -170,10 +180,14 @@ def _zstd() -> _Engine | None:
 
     def engine(data: bytes, limit: int) -> bytes:
         piece = bytearray()
-        for start in range(0, len(data), _ZSTD_SLICE_BYTES):
-            piece += inflate(data[start : start + _ZSTD_SLICE_BYTES])
+        start = 0
+        while start < len(data):
+            blocks = max(1, (limit - len(piece)) // _ZSTD_BLOCK_BYTES)
+            end = start + blocks * _ZSTD_BLOCK_TAKES_BYTES
+            piece += inflate(data[start:end])
             if len(piece) > limit:
                 raise _UnreadableError
+            start = end
         return bytes(piece)
 
     return engine
@@ -181,7 +195,9 @@ def _zstd() -> _Engine | None:
 
 _GZIP_MAGIC: Final = b"\x1f"  # the first byte of a member, which is all that a cut may leave
 _ZSTD_MAGIC: Final = b"\x28"
-_ZSTD_SLICE_BYTES: Final = 128
+_BROTLI_LARGE_WINDOWS: Final = (0b1101, 0b1111)  # the low bits of the first byte: 8 and 16 MiB
+_ZSTD_BLOCK_BYTES: Final = 128 << 10  # RFC 8878, 3.1.1.2.4: the most that one block inflates to
+_ZSTD_BLOCK_TAKES_BYTES: Final = 4  # its head, and the one byte that is to be repeated
 _ZSTD_WINDOW_BYTES: Final = 8 << 20  # RFC 8878, 3.1.1.1.2: what every decoder should support
 
 

@@ -31,7 +31,8 @@ class Route(NamedTuple):
 
     `stream` is what the dialect does where the body does not say; `fixed` means that the body has
     no say. `quiet` routes generate nothing (`/health`, `/v1/models`): their answers need no
-    reading. `model` is the one that the path names.
+    reading. `model` is the one that the path names. `guessed` is true where servers of several
+    dialects have the route.
     """
 
     dialect: str = "opaque"
@@ -40,6 +41,7 @@ class Route(NamedTuple):
     fixed: bool = False
     quiet: bool = False
     model: str | None = None
+    guessed: bool = False
 
 
 UNKNOWN: Final = Route()
@@ -60,7 +62,8 @@ _GEMINI: Final = Route("opaque", "generate_content", fixed=True)
 _ROUTES: Final[Mapping[str, Route]] = {
     "chat/completions": _CHAT,
     "v2/chat": Route("opaque", "chat"),  # Cohere
-    "completions": _COMPLETIONS,
+    "v1/completions": _COMPLETIONS,
+    "completions": _COMPLETIONS._replace(guessed=True),  # llama.cpp has it for its own dialect, too
     "v1/responses": Route("openai_responses", "chat"),
     "responses": Route("openai_responses", "chat"),
     "embeddings": _EMBEDDINGS,
@@ -194,10 +197,12 @@ def read(
     `override` is the dialect that a setting names: it wins over the route, but for quiet ones.
     """
     chosen = None if route.quiet else _DIALECTS.get(override or "")
-    if chosen is not None and override != route.dialect:
-        route = chosen._replace(model=route.model)
-    form = content_type is not None and b"form" in content_type.lower()
-    if route.quiet or form:
+    if chosen is not None:
+        same = override == route.dialect
+        route = route._replace(guessed=False) if same else chosen._replace(model=route.model)
+    # `curl -d` says that its JSON is a form; a form that it is says nothing here either way.
+    parts = content_type is not None and content_type.lower().startswith(b"multipart/")
+    if route.quiet or parts:
         found, silent = Sniffed({}, complete=False), route.quiet
     else:
         found, silent = sniff(body[:BODY_BYTES_MAX], _WANTED), not body
@@ -211,6 +216,7 @@ def read(
         choices=_whole_number(values["n"], CHOICES_ASKED_MAX) or 1 if "n" in values else 1,
         output_tokens_max=_limit(values),
         echo=values.get("echo") is True and route.operation == "text_completion",
+        guessed=route.guessed,
     )
 
 
@@ -240,6 +246,14 @@ def _limit(values: Mapping[str, object]) -> int | None:
 
 def _whole_number(value: object, maximum: int) -> int | None:
     return value if type(value) is int and 1 <= value <= maximum else None
+
+
+def plain_path(target: bytes) -> bytes:
+    """Return the path of a target with one slash before each of its segments and none at its end.
+
+    So it is one text for all the spellings that `route` reads alike.
+    """
+    return b"/" + b"/".join(part for part in _path(target).split(b"/") if part)
 
 
 def _path(target: bytes) -> bytes:

@@ -7,7 +7,6 @@ much as a known one. Who may do what is for the server to say.
 
 import base64
 import binascii
-import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -136,6 +135,8 @@ class Access:
             work()
 
     def _digest(self, users: Mapping[str, str], credentials: Credentials) -> bytes:
+        import hashlib  # it loads OpenSSL, which takes 3 MiB, and few ports have users
+
         user = credentials.user.encode()
         parts = (user, users.get(credentials.user, "").encode(), credentials.password)
         text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)

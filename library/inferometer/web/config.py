@@ -7,19 +7,22 @@ read again when they change; if that fails, the last good state stays.
 
 import logging
 import re
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from inferometer import documents
 from inferometer.documents import Report, Scalar, Table, shown
 from inferometer.errors import Place, SettingsError, UserError
 from inferometer.schema import Record, Value, boolean, duration_ns, integer, one_of
-from inferometer.web.tls import read_tls
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from inferometer.web.tls import Tls
 
 USERS_MAX: Final = 256
 COST_MIN: Final = 4
@@ -51,7 +54,7 @@ _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{0,2000}")
 class WebConfig:
     """What an admin port is to do. `interval_s` 0 means that requests are not limited."""
 
-    tls: ssl.SSLContext | None = None
+    tls: "SSLContext | None" = None
     client_names: frozenset[str] = frozenset()
     users: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
@@ -76,7 +79,7 @@ def load(path: Path, *, can_verify: Callable[[], bool] = lambda: True) -> WebCon
     empty = Table((), place)
     node = nodes[0] if nodes else empty
     record = Record(Value("the web configuration", node, report))
-    tls = record.take("tls_server_config", read_tls(path.parent))
+    tls = record.take("tls_server_config", _read_tls(path.parent))
     http = record.take("http_server_config", _read_http) or ()
     users = record.take("basic_auth_users", _read_users) or {}
     rate = record.take("rate_limit", _read_rate) or (0.0, 0)
@@ -89,6 +92,15 @@ def load(path: Path, *, can_verify: Callable[[], bool] = lambda: True) -> WebCon
     files = (path, *(tls.files if tls else ()))
     context, names = (tls.context, tls.client_names) if tls else (None, frozenset[str]())
     return WebConfig(context, names, users, http, *rate, files)
+
+
+def _read_tls(folder: Path) -> "Callable[[Value], Tls | None]":
+    def read(value: Value) -> "Tls | None":
+        from inferometer.web.tls import read_tls  # it takes 4 MiB, and few ports have TLS
+
+        return read_tls(folder)(value)
+
+    return read
 
 
 class Watch:

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import formatdate
 from typing import Final, Literal
 
 from inferometer import log
@@ -23,6 +22,7 @@ from inferometer.web.heads import (
     Request,
     Response,
     answer,
+    date,
     plain,
     read_head,
 )
@@ -140,8 +140,8 @@ class Door:
     def frame(self, response: Response, head: Head | None = None) -> Answer:
         """Return the bytes of a response, with the headers that the configuration adds."""
         headers = (*response.headers, *self._watch.current.headers)
-        date = formatdate(self._wall_s(), usegmt=True)
-        return answer(head, replace(response, headers=headers), date=date)
+        said = replace(response, headers=headers)
+        return answer(head, said, date=date(self._wall_s()))
 
     def _judged(self, pending: Pending, *, verdict: bool) -> Answer:
         return self._respond(pending.head) if verdict else self._deny(pending.head)

@@ -5,6 +5,7 @@ connection closed. Pure: bytes in, bytes out.
 """
 
 import re
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ GZIP_BYTES_MIN: Final = 1024
 """A shorter body fits a packet or two as it is."""
 
 HEAD_END: Final = b"\r\n\r\n"
+
+_DAY: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTH: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Request(NamedTuple):
@@ -177,6 +181,16 @@ def answer(head: Head | None, response: Response, *, date: str) -> Answer:
     pieces = _cut(body) if isinstance(body, bytes) else body
     pieces = _compress(pieces) if gzip else pieces
     return Answer(_join(start, _chunks(pieces) if chunked else pieces), keep_alive)
+
+
+def date(moment_s: float) -> str:
+    """Return seconds since the epoch as HTTP writes dates, whatever the locale.
+
+    `email.utils` does the same, and takes 1 MiB.
+    """
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(moment_s)
+    calendar_day = f"{_DAY[weekday]}, {day:02} {_MONTH[month - 1]} {year:04}"
+    return f"{calendar_day} {hour:02}:{minute:02}:{second:02} GMT"
 
 
 def _has(response: Response, name: str) -> bool:

@@ -3,9 +3,7 @@
 It moves bytes and knows what it waits for; what they mean and when to give up is for the server.
 """
 
-import contextlib
 import socket
-import ssl
 from enum import Enum, auto
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Final
@@ -14,6 +12,8 @@ from inferometer.errors import WorldError
 from inferometer.web.heads import Answer
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from inferometer.web.door import Pending
 
 BACKLOG: Final = 4096
@@ -37,7 +37,7 @@ class Phase(Enum):
 class Link:
     """One connection. `wants` is what the selector is to watch its socket for."""
 
-    def __init__(self, sock: socket.socket, *, tls: ssl.SSLContext | None, now_s: float) -> None:
+    def __init__(self, sock: socket.socket, *, tls: "SSLContext | None", now_s: float) -> None:
         """Take over an accepted socket; raises OSError if it is gone already."""
         sock.settimeout(0)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -62,31 +62,35 @@ class Link:
             self.phase is Phase.HEAD and not self.inbox
         )
 
+    @property
+    def plain(self) -> bool:
+        """Tell whether there is no TLS, so that `web.tls` is not to be imported."""
+        return type(self.sock) is socket.socket
+
     def certificate(self) -> object:
         """Return what is known of the client's certificate."""
-        return self.sock.getpeercert() if isinstance(self.sock, ssl.SSLSocket) else None
+        if self.plain:
+            return None
+        from inferometer.web import tls
+
+        return tls.certificate(self.sock)
 
     def shake_hands(self) -> bool:
         """Go on with the TLS handshake; True when it is complete. Raises OSError."""
-        assert isinstance(self.sock, ssl.SSLSocket)
-        try:
-            self.sock.do_handshake()
-        except ssl.SSLWantReadError:
-            self.wants = EVENT_READ
-            return False
-        except ssl.SSLWantWriteError:
-            self.wants = EVENT_WRITE
-            return False
-        return True
+        from inferometer.web import tls
+
+        wanted = tls.shake_hands(self.sock)
+        self.wants = wanted or self.wants
+        return not wanted
 
     def receive(self) -> bytes | None:
         """Return bytes, b"" at the end, or None if there is nothing now. Raises OSError."""
         try:
             return self.sock.recv(READ_BYTES)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except BlockingIOError:
             self.wants = EVENT_READ
-        except ssl.SSLWantWriteError:
-            self.wants = EVENT_WRITE
+        except OSError as error:
+            self.wants = self._wanted(error)
         return None
 
     def send(self) -> int:
@@ -94,21 +98,30 @@ class Link:
         self.wants = EVENT_WRITE
         try:
             sent = self.sock.send(self.outbox)
-        except (BlockingIOError, ssl.SSLWantWriteError):
+        except BlockingIOError:
             return 0
-        except ssl.SSLWantReadError:
-            self.wants = EVENT_READ
+        except OSError as error:
+            self.wants = self._wanted(error)
             return 0
         self.outbox = self.outbox[sent:]
         return sent
 
     def finish(self) -> None:
         """Tell the client that nothing more comes. Raises OSError."""
-        if isinstance(self.sock, ssl.SSLSocket):
-            with contextlib.suppress(OSError, ValueError):  # it does not wait for the reply
-                self.sock.unwrap()
+        if not self.plain:
+            from inferometer.web import tls
+
+            tls.say_goodbye(self.sock)
         self.sock.shutdown(socket.SHUT_WR)
         self.wants = EVENT_READ
+
+    def _wanted(self, error: OSError) -> int:
+        """Return what TLS waits for. Raises any other error again."""
+        if self.plain:
+            raise error
+        from inferometer.web import tls
+
+        return tls.wanted(error)
 
 
 def listen(address: tuple[str, int]) -> socket.socket:

@@ -1,9 +1,15 @@
-"""`tls_server_config` of a web configuration: from its fields to a context that works."""
+"""TLS of an admin port: `tls_server_config` of its configuration, and what its sockets need.
 
+The only module here that imports `ssl`, which takes 4 MiB. It is imported where there is TLS.
+"""
+
+import contextlib
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Final
 
 from inferometer.certificates import CertificateError, Terms, server_context
@@ -90,6 +96,38 @@ def read_tls(folder: Path) -> Callable[[Value], Tls | None]:
         return Tls(context, frozenset(names), tuple(files.paths))
 
     return read
+
+
+def shake_hands(sock: socket.socket) -> int:
+    """Go on with a handshake; returns what it waits for, 0 when complete. Raises OSError."""
+    assert isinstance(sock, ssl.SSLSocket)
+    try:
+        sock.do_handshake()
+    except OSError as error:
+        return wanted(error)
+    return 0
+
+
+def wanted(error: OSError) -> int:
+    """Return what a TLS socket waits for before it can go on. Raises any other error again."""
+    if isinstance(error, ssl.SSLWantReadError):
+        return EVENT_READ
+    if isinstance(error, ssl.SSLWantWriteError):
+        return EVENT_WRITE
+    raise error
+
+
+def certificate(sock: socket.socket) -> object:
+    """Return what is known of the client's certificate."""
+    assert isinstance(sock, ssl.SSLSocket)
+    return sock.getpeercert()
+
+
+def say_goodbye(sock: socket.socket) -> None:
+    """Tell the client that nothing more comes, without waiting for the reply."""
+    assert isinstance(sock, ssl.SSLSocket)
+    with contextlib.suppress(OSError, ValueError):
+        sock.unwrap()
 
 
 def _contradictions(

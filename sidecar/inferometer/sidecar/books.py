@@ -52,8 +52,12 @@ class Peer(Protocol):
         """Close such that the answer can't look complete."""
         ...
 
-    def abort(self) -> None:
-        """Close at once."""
+    def abort(self, *, reset: bool) -> None:
+        """Close at once; by a reset where else the answer would look complete."""
+        ...
+
+    def expect_body(self) -> None:
+        """Have the client's time begin: it was told to go on with its body."""
         ...
 
 
@@ -67,7 +71,6 @@ class Books:
     now_s: "Callable[[], float]"
     draining: bool = False
     internal_errors: int = 0
-    connections: int = 0
     refused: dict[str, int] = field(
         default_factory=lambda: {"limit": 0, "head": 0, "body": 0, "draining": 0}
     )

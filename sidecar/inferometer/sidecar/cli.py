@@ -19,6 +19,7 @@ from inferometer.sidecar.service import Origin, Service, load_documents
 from inferometer.sidecar.settings import Settings
 from inferometer.sidecar.tap import Answered, Started
 from inferometer.sidecar.verdicts import Bench
+from inferometer.stream.budget import Budget
 from inferometer.stream.decode import Decoder, decoder
 from inferometer.stream.dialect import Call
 from inferometer.stream.request import read, route
@@ -26,6 +27,8 @@ from inferometer.stream.request import read, route
 PROGRAM = "sidecar"
 UNKNOWN_SERIES: Final = 150
 """Room for requests without a readable model: mostly routes that generate nothing."""
+BODIES_BYTES_MAX: Final = 64 << 20
+"""What all answers together may keep that are read whole, after their end: at least 16 of them."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,7 +67,7 @@ def make_stages(registry: Registry, settings: Settings) -> Stages:
             )
     return Stages(
         read_call=partial(_read_call, None if settings.dialect == "auto" else settings.dialect),
-        make_decoder=_make_decoder,
+        make_decoder=partial(_make_decoder, Budget(BODIES_BYTES_MAX)),
         names=Names(settings.models, fits=registry.fits),
         bench=Bench(registry, tenant_header=settings.tenant_header),
     )
@@ -80,7 +83,7 @@ def _read_call(dialect: str | None, started: Started, body: bytes) -> Call:
     )
 
 
-def _make_decoder(call: Call, answered: Answered) -> Decoder:
+def _make_decoder(budget: Budget, call: Call, answered: Answered) -> Decoder:
     fields = answered.fields
     types = fields.values(b"content-type")
     packed = b"content-encoding" in fields
@@ -89,6 +92,7 @@ def _make_decoder(call: Call, answered: Answered) -> Decoder:
         status=answered.status,
         content_type=types[-1] if types else b"",
         encoding=b",".join(fields.values(b"content-encoding")) if packed else b"",
+        budget=budget,
     )
 
 

@@ -5,23 +5,24 @@ deadline; the relay's sweep looks at them, so that no request needs a timer of i
 """
 
 import asyncio
+import logging
 import math
-import select
-import socket
-import struct
+import re
 import time
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from inferometer import log
 from inferometer.sidecar.answers import answer
+from inferometer.sidecar.closing import LINGER_S, Unread, look, reset_at_close
 from inferometer.sidecar.exchange import Exchange
-from inferometer.sidecar.fields import NO_FIELDS
 from inferometer.sidecar.heads import (
-    NO_BODY,
+    HTTP2_PREFACE,
     Refused,
     RequestHead,
     check_start,
     find_end,
     parse_request,
+    prior_knowledge,
 )
 from inferometer.sidecar.upstream import (
     READ_BYTES_MAX,
@@ -34,20 +35,19 @@ if TYPE_CHECKING:
 
 WAITING_BYTES_MAX: Final = 64 << 10
 """Pipelined requests that wait for their turn; then the client is no longer read."""
-LINGER_S: Final = 2.0
-"""How long a closed connection is still read, so that our last answer is not reset away."""
 TOLD_MAX: Final = 256
 """Connections over the limit that are told so; further ones are just closed."""
 LINGER_BYTES_MAX: Final = 1 << 20
 RATE_WINDOW_S: Final = 10.0
 """Over how long the rate of an upload is looked at."""
-HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)++")
 
 _READ_BUFFER: Final = bytearray(READ_BYTES_MAX)
 _READ_VIEW: Final = memoryview(_READ_BUFFER)
 
-Why = Literal["limit", "head", "body", "draining"]
+Why = Literal["limit", "head", "body"]
+
+_log = logging.getLogger(__name__)
 
 
 class Client(asyncio.BufferedProtocol):
@@ -67,7 +67,9 @@ class Client(asyncio.BufferedProtocol):
         self._lingered_bytes = 0
         self._writing_paused = False
         self._reading_paused = False
+        self._half_closed = False
         self._window_bytes = 0
+        self._unread = Unread()
 
     # -- connection ------------------------------------------------------------------------------
 
@@ -79,10 +81,12 @@ class Client(asyncio.BufferedProtocol):
         self._clients.add(self)
         excess = len(self._clients) - self._books.settings.connections_max
         self.deadline_s = self._books.now_s() + self._books.settings.header_timeout_s
+        if excess > 0:
+            # Whoever connects has something to ask; uncounted, an overload would look well.
+            self._books.record_refusal("limit", 503, time.monotonic_ns())
+            self._turn_away(503, "too many connections", "limit")
         if excess > TOLD_MAX:
             self.transport.abort()
-        elif excess > 0:
-            self._turn_away(503, "too many connections", "limit")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's signature)
         """Pass it on: whoever waits for this client waits no more."""
@@ -107,6 +111,7 @@ class Client(asyncio.BufferedProtocol):
             and not exchange.is_tunnel
             and self.transport.can_write_eof()
         ):
+            self._half_closed = True
             return True
         self.exchange = None
         exchange.client_left(time.monotonic_ns())
@@ -128,8 +133,8 @@ class Client(asyncio.BufferedProtocol):
             else:
                 self.deadline_s = self._books.now_s() + RATE_WINDOW_S
             self.exchange.stalled(stalled=False)
-        else:
-            self._next(self._read_ns)
+        elif not self._lingering:
+            self._await_request()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -155,16 +160,13 @@ class Client(asyncio.BufferedProtocol):
                 if exchange.request_done:
                     self._await_answer()
             else:
-                self._wait(data)
+                self._held += data
+                if len(self._held) > WAITING_BYTES_MAX:
+                    self.reading(on=False)
         except Refused as refused:
             self._refuse(refused, moment_ns)
-        except Exception:  # noqa: BLE001  (the seam: serving others goes on, and it is counted)
-            self._internal_error()
-
-    def _wait(self, data: bytes) -> None:
-        self._held += data
-        if len(self._held) > WAITING_BYTES_MAX:
-            self.reading(on=False)
+        except Exception as error:  # noqa: BLE001  (the seam: others are served, and it is counted)
+            self._internal_error(error)
 
     def _discard(self, nbytes: int) -> None:
         self._lingered_bytes += nbytes
@@ -185,9 +187,9 @@ class Client(asyncio.BufferedProtocol):
         """Start the next request, if its head is complete."""
         if self.exchange is not None or self._lingering or self._writing_paused or not self._held:
             return
-        while self._held.startswith(b"\r\n"):
-            # Empty lines before a request line are ignored (RFC 9112, section 2.2).
-            self._held = self._held[2:]
+        empty = _EMPTY_LINES.match(self._held)
+        if empty:  # before a request line they are ignored (RFC 9112, section 2.2)
+            self._held = self._held[empty.end() :]
             self._seen = 0
         held = self._held
         if not held or (held.startswith(HTTP2_PREFACE[:3]) and self._is_http2()):
@@ -214,34 +216,23 @@ class Client(asyncio.BufferedProtocol):
         if self._books.settings.http2 == "refuse":
             raise Refused(505, "http/2 is refused by setting")
         preface, self._held = self._held, b""
-        head = RequestHead(
-            method=b"PRI",
-            target=b"*",
-            minor=1,
-            fields=NO_FIELDS,
-            framing=NO_BODY,
-            keep_alive=False,
-            expects=False,
-            websocket=False,
-            forward=preface,
-        )
-        self._start(head, self._read_ns)
+        self._start(prior_knowledge(preface), self._read_ns)
         return True
 
     def _start(self, head: RequestHead, moment_ns: int) -> None:
         self._seen = 0
-        exchange = Exchange(self._books, self, head)
-        self.exchange = exchange
+        self.exchange = exchange = Exchange(self._books, self, head)
         self._held = exchange.start(self._held, moment_ns)
         if exchange.request_done:
             self._await_answer()
         else:
-            self._window_bytes = 0
-            self.deadline_s = self._books.now_s() + RATE_WINDOW_S
+            self.expect_body()
         if len(self._held) > WAITING_BYTES_MAX:
             self.reading(on=False)
 
     def _await_answer(self) -> None:
+        if self._writing_paused:  # that the client reads is waited for first
+            return
         settings = self._books.settings
         limited = settings.first_byte_timeout_s or settings.upstream_idle_timeout_s
         self.deadline_s = 0.0 if limited else math.inf
@@ -251,16 +242,21 @@ class Client(asyncio.BufferedProtocol):
     def exchange_over(self, *, keep: bool) -> None:
         """Read the next request, or close when all is written."""
         self.exchange = None
-        if not keep:
+        if not keep or (self._half_closed and not self._held):
             self._linger()
             return
-        self.deadline_s = self._books.now_s() + self._books.settings.client_idle_timeout_s
         self.reading(on=True)
-        if self._held:
-            try:
-                self._next(self._read_ns)
-            except Refused as refused:
-                self._refuse(refused, self._read_ns)
+        self._await_request()
+
+    def _await_request(self) -> None:
+        """Start the next request, which may have come before the last one was over."""
+        settings, stalled = self._books.settings, self._writing_paused
+        wait_s = settings.client_stall_timeout_s if stalled else settings.client_idle_timeout_s
+        self.deadline_s = self._books.now_s() + wait_s
+        try:
+            self._next(self._read_ns)
+        except Refused as refused:
+            self._refuse(refused, self._read_ns)
 
     def take_waiting(self) -> bytes:
         """Return what came before the answer that made this connection a tunnel."""
@@ -279,15 +275,23 @@ class Client(asyncio.BufferedProtocol):
         Where closing is what ends an answer, the close must be a reset.
         """
         self.exchange = None
-        sock = self.transport.get_extra_info("socket")
-        if reset and sock is not None and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        if reset:
+            reset_at_close(self.transport)
+        self._lingering = True
+        self.deadline_s = self._books.now_s() + LINGER_S
         self.transport.close()
 
-    def abort(self) -> None:
-        """Close at once."""
+    def abort(self, *, reset: bool) -> None:
+        """Close at once; by a reset where else the answer would look complete."""
         self.exchange = None
+        if reset:
+            reset_at_close(self.transport)
         self.transport.abort()
+
+    def expect_body(self) -> None:
+        """Have the client's time begin: it was told to go on with its body."""
+        self._window_bytes = 0
+        self.deadline_s = self._books.now_s() + RATE_WINDOW_S
 
     # -- refusals and deadlines ------------------------------------------------------------------
 
@@ -305,12 +309,14 @@ class Client(asyncio.BufferedProtocol):
         self._held = b""
         self.close_with(answer(status, reason, number=self._books.next_number()))
 
-    def _internal_error(self) -> None:
+    def _internal_error(self, error: Exception) -> None:
         exchange = self.exchange
         if exchange is not None:
-            exchange.internal_error()
+            exchange.internal_error(error)
         else:
             self._books.internal_errors += 1
+            log.once(_log, type(error).__name__, "serving a client failed")
+            self._books.record_refusal("proxy_error", 0, self._read_ns)
             self.transport.abort()
 
     def _linger(self) -> None:
@@ -326,39 +332,28 @@ class Client(asyncio.BufferedProtocol):
         self.reading(on=True)
         self.transport.write_eof()
 
-    def idle(self) -> bool:
-        """Whether nothing is under way on this connection."""
-        return self.exchange is None and not self._held and not self._lingering
-
     def busy(self) -> bool:
         """Whether an exchange is under way, or its answer is not written out yet."""
-        unwritten = not self.transport.is_closing() and self.transport.get_write_buffer_size() > 0
-        return self.exchange is not None or unwritten
+        return self.exchange is not None or self.transport.get_write_buffer_size() > 0
 
     def finish_idle(self) -> None:
         """Close a connection on which nothing is under way."""
-        if self.idle():
+        if not self.busy() and not self._held and not self._lingering:
             self.transport.close()
 
     def look_for_leaving(self) -> None:
         """Notice that a client left whose bytes are not read for now; the kernel knows."""
         if not self._reading_paused or self.exchange is None:
             return
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or sock.fileno() < 0:
-            return
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLRDHUP)
-        events = sum(event for _, event in poll.poll(0))
-        gone = select.POLLHUP | select.POLLERR
-        if events & gone or (events & select.POLLRDHUP and not self.eof_received()):
+        seen = look(self.transport)
+        if seen == "gone" or (seen == "fin" and not self.eof_received()):
             self.transport.abort()
 
     def due(self, now_s: float) -> None:
         """Act on a deadline that has passed."""
         exchange = self.exchange
         if self._lingering or exchange is None:
-            self._due_without_request()
+            self._due_without_request(now_s)
         elif self._writing_paused:
             exchange.fail("client_slow", 408, "the client does not read")
         elif exchange.request_done or exchange.is_tunnel:
@@ -366,16 +361,28 @@ class Client(asyncio.BufferedProtocol):
         else:
             self._check_rate(exchange, now_s)
 
-    def _due_without_request(self) -> None:
-        if self._lingering or not self._held:
-            self.transport.abort() if self._lingering else self.transport.close()
-            return
-        self._books.record_refusal("client_slow", 408, self._read_ns)
-        self._turn_away(408, "the head took too long", "head")
+    def _due_without_request(self, now_s: float) -> None:
+        unread_bytes = self.transport.get_write_buffer_size()
+        if unread_bytes:  # an answer that is over is waited for while it is being read
+            if (
+                self._unread.still_s(unread_bytes, now_s)
+                < self._books.settings.client_stall_timeout_s
+            ):
+                self.deadline_s = now_s + LINGER_S
+            else:
+                self.abort(reset=True)
+        elif self._lingering:
+            self.transport.abort()
+        elif not self._held:
+            self.transport.close()
+        else:
+            self._books.record_refusal("client_slow", 408, self._read_ns)
+            self._turn_away(408, "the head took too long", "head")
 
     def _check_rate(self, exchange: Exchange, now_s: float) -> None:
         least = self._books.settings.body_rate_min_bytes * RATE_WINDOW_S
-        upstream_s_turn = exchange.head.expects and not exchange.request_bytes
+        asked = exchange.invited or exchange.request_bytes
+        upstream_s_turn = exchange.head.expects and not asked
         excused = self._reading_paused or exchange.answer_begun or upstream_s_turn
         if excused or self._window_bytes >= least:
             self._window_bytes = 0

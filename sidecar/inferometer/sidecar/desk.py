@@ -26,6 +26,8 @@ T = TypeVar("T")
 OPAQUE: Final = Call(dialect="opaque", operation="other", model=None, stream="unknown")
 """A request that could not be read."""
 
+_SECOND_NS: Final = 1_000_000_000
+
 _log = logging.getLogger(__name__)
 
 
@@ -127,6 +129,12 @@ class Desk:
 
     def _responses(self, status: int) -> Counter:
         return self.registry.counter("inferometer_responses_total", VANTAGE, code(status))
+
+    def count_head(self, spent_ns: int, dial_ns: int) -> None:
+        """Count what the way of a request head through the sidecar cost, and connecting."""
+        self.head_delay.add(max(0, spent_ns - dial_ns) / _SECOND_NS)
+        if dial_ns:
+            self.dial_delay.add(dial_ns / _SECOND_NS)
 
     def count_unparsed(self, dialect: str, reason: str) -> None:
         """Count an answer of which only bytes are known."""

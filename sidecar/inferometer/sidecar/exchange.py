@@ -5,13 +5,15 @@ the other one. Whatever happens first ends it; everything later finds it over. E
 the ring exactly once, which is all that measuring gets to know.
 """
 
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from inferometer import log
 from inferometer.sidecar.answers import answer
 from inferometer.sidecar.asking import Asking
 from inferometer.sidecar.chunks import walker
-from inferometer.sidecar.heads import CHUNKED_LINE, UNTIL_CLOSE, RequestHead, ResponseHead
+from inferometer.sidecar.heads import UNTIL_CLOSE, RequestHead, ResponseHead
 from inferometer.sidecar.inject import wanted
 from inferometer.sidecar.tap import (
     REQUEST_BYTES_MAX,
@@ -38,6 +40,8 @@ PENDING_BYTES_MAX: Final = 64 << 10
 DELAY_EVERY: Final = 16
 """One chunk in so many has its way through the relay timed."""
 
+_log = logging.getLogger(__name__)
+
 
 class Exchange:
     """One request and its answer."""
@@ -53,6 +57,7 @@ class Exchange:
         self.detached = False  # the client left, and the answer is read to its end for the server
         self.answer_begun = False
         self.request_done = False
+        self.invited = False  # by a 100, to send its body
         self.request_bytes = 0
         self.response_bytes = 0
         self.last_ns = 0
@@ -137,6 +142,7 @@ class Exchange:
         if timed_out:
             self.fail("connect_timeout", 504, "the upstream could not be connected in time")
         elif exhausted or self._books.draining:
+            self._books.refused["draining"] += self._books.draining
             self.fail("connect_failed", 503, "the upstream cannot be reached now")
         else:
             self.fail("connect_failed", 502, "the upstream refused the connection")
@@ -199,8 +205,12 @@ class Exchange:
 
     def interim(self, raw: bytes) -> None:
         """Pass a 1xx answer on; HTTP/1.0 knows none."""
-        if not self.detached and self.head.minor:
-            self.client.transport.write(raw)
+        if self.detached or not self.head.minor:
+            return
+        self.client.transport.write(raw)
+        if raw.startswith(b"HTTP/1.1 100 ") and not self.request_done:
+            self.invited = True
+            self.client.expect_body()
 
     def answered(self, head: ResponseHead, moment_ns: int, *, followed: bool) -> None:
         """Send the response head: as it came, but for what belongs to one hop.
@@ -217,8 +227,7 @@ class Exchange:
         self.status = head.status
         self.answer_begun = True
         if self._tapped is not None:
-            mark = Answered(head.status, head.fields)
-            self._books.ring.mark(self._tapped, moment_ns, mark)
+            self._books.ring.mark(self._tapped, moment_ns, Answered(head.status, head.fields))
         block = head.block if self._asking is None else self._asking.answered(head)
         if head.status == 101:  # noqa: PLR2004
             self._open_tunnel(upstream)
@@ -233,16 +242,12 @@ class Exchange:
         )
         if self.detached:
             return
-        parts = [head.line, block]
-        if head.framing.kind == "chunked" and not self._strip_chunks:
-            parts.append(CHUNKED_LINE)
-        if self._closing:
-            parts.append(b"Connection: close\r\n")
-        parts.append(b"\r\n")
+        chunked = head.framing.kind == "chunked" and not self._strip_chunks
+        raw = head.written(block, chunked=chunked, closing=self._closing)
         if followed:
-            self._unsent = b"".join(parts)
+            self._unsent = raw
         else:
-            self.client.transport.write(b"".join(parts))
+            self.client.transport.write(raw)
 
     def body(self, raw: bytes, payload: bytes, moment_ns: int) -> None:
         """Pass a part of the body on, then leave a view of it in the ring."""
@@ -303,6 +308,8 @@ class Exchange:
         upstream, self._upstream = self._upstream, None
         if upstream is not None and not upstream.closed:
             if self.request_done and not self._tunnel:
+                if self._stalled_since_ns is not None and not upstream.transport.is_closing():
+                    upstream.transport.resume_reading()  # the last bytes were too many for now
                 upstream.release()
             else:
                 upstream.exchange = None
@@ -317,7 +324,7 @@ class Exchange:
         if self._tunnel:
             self._drop_upstream()
             self._finish("upstream_short", moment_ns)
-            self.client.abort()
+            self.client.abort(reset=False)
         elif self.answer_begun:
             self._drop_upstream()
             self._finish("upstream_short", moment_ns)
@@ -327,9 +334,10 @@ class Exchange:
         else:
             self.fail("upstream_failed", 502, "the upstream broke off")
 
-    def internal_error(self) -> None:
+    def internal_error(self, error: Exception) -> None:
         """Our own code failed: end this exchange, count it, serve the others."""
         self._books.internal_errors += 1
+        log.once(_log, type(error).__name__, "serving a request failed")
         self.fail("proxy_error", 502, "the sidecar failed")
 
     def fail(self, cause: Cause, status: int, reason: str) -> None:
@@ -340,7 +348,7 @@ class Exchange:
         if self.answer_begun or self.detached:
             self._finish(cause, time.monotonic_ns())
             if not self.detached:
-                self.client.abort()
+                self.client.abort(reset=self._ends_by_close)
             return
         self.status = status
         self._finish(cause, time.monotonic_ns())
@@ -386,8 +394,7 @@ class Exchange:
         if tapped is None:
             return
         if self._stalled_since_ns is not None:
-            stall = Stall(moment_ns - self._stalled_since_ns)
-            self._books.ring.offer(tapped, moment_ns, stall, 0)
+            self._books.ring.offer(tapped, moment_ns, Stall(moment_ns - self._stalled_since_ns), 0)
         sizes, sent = (self.request_bytes, self.response_bytes), (self._sent_ns, self._dial_ns)
         finish = Finish(cause, self.status, *sizes, tapped.lost, *sent)
         self._books.ring.mark(tapped, moment_ns, finish)

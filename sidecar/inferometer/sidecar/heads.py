@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from inferometer.sidecar.fields import Fields
+from inferometer.sidecar.fields import NO_FIELDS, Fields
 
 HEAD_BYTES_MAX: Final = 64 << 10
 """Long tokens and agents with many headers must fit; more is 431."""
@@ -87,6 +87,7 @@ NO_BODY: Final = Framing("none")
 CHUNKED: Final = Framing("chunked")
 UNTIL_CLOSE: Final = Framing("close")
 CHUNKED_LINE: Final = b"Transfer-Encoding: chunked\r\n"
+HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class RequestHead(NamedTuple):
@@ -106,6 +107,8 @@ class RequestHead(NamedTuple):
 class ResponseHead(NamedTuple):
     """A valid response head; `line` and `block` go to the client, the coding is written anew.
 
+    `line` says HTTP/1.1 whatever the upstream spoke, which is `minor`.
+
     `framing` is the answer's own, given the request's method; `keep_alive` tells whether the
     upstream connection can serve another request.
     """
@@ -118,10 +121,31 @@ class ResponseHead(NamedTuple):
     line: bytes
     block: bytes
 
+    def written(self, block: bytes, *, chunked: bool, closing: bool) -> bytes:
+        """Return the head as a client gets it, with `block` and what is of this hop alone."""
+        coding = CHUNKED_LINE if chunked else b""
+        end = b"Connection: close\r\n\r\n" if closing else b"\r\n"
+        return self.line + block + coding + end
+
 
 _Special = Mapping[bytes, list[bytes]]
 """Values of the fields that a relay has to know, by their names; all in lower case."""
 _NONE_NAMED: Final[frozenset[bytes]] = frozenset()
+
+
+def prior_knowledge(preface: bytes) -> RequestHead:
+    """Return HTTP/2's preface as a request whose connection becomes a tunnel."""
+    return RequestHead(
+        method=b"PRI",
+        target=b"*",
+        minor=1,
+        fields=NO_FIELDS,
+        framing=NO_BODY,
+        keep_alive=False,
+        expects=False,
+        websocket=False,
+        forward=preface,
+    )
 
 
 def find_end(buffer: bytes | bytearray, start: int = 0) -> int:
@@ -202,7 +226,9 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
         kept += b"Connection: Upgrade\r\n"
         kept += b"".join(b"Upgrade: %b\r\n" % value for value in fields.values(b"upgrade"))
     keep_alive = minor == 1 and b"close" not in named and framing is not UNTIL_CLOSE
-    line = head[: head.index(b"\r\n") + 2]
+    # The version is a promise of one hop (RFC 9112, 2.3): a client that read HTTP/1.0 would expect
+    # its connection to end here, while we wait for its next request.
+    line = b"HTTP/1.1" + head[len(b"HTTP/1.1") : head.index(b"\r\n") + 2]
     return ResponseHead(status, minor, fields, framing, keep_alive, line, kept)
 
 
@@ -220,7 +246,7 @@ def _read(fields: Fields) -> tuple[_Special, frozenset[bytes], bytes]:
     for name, raw in SPECIAL_LINE.findall(fields.folded):
         value = raw.strip(b" \t")
         special.setdefault(name, []).append(value)
-        if name == b"content-length" and raw != b" " + value:
+        if name == b"content-length" and raw != b" " + _plainest(value):
             plain = False
     if plain and _PASSING.issuperset(special):
         return special, _NONE_NAMED, block
@@ -228,6 +254,11 @@ def _read(fields: Fields) -> tuple[_Special, frozenset[bytes], bytes]:
         raise Refused(400, "field that looks like framing")
     named = _named(special)
     return special, named, _end_to_end(fields, named)
+
+
+def _plainest(length: bytes) -> bytes:
+    """Return a length as nobody takes it for octal; what is no number is refused later."""
+    return length.lstrip(b"0") or b"0"
 
 
 def _named(special: _Special) -> frozenset[bytes]:
@@ -252,7 +283,8 @@ def _end_to_end(fields: Fields, named: frozenset[bytes]) -> bytes:
             at = end
         elif name == b"content-length":
             as_written = block[start : start + len(name)]
-            kept += (block[at:start], b"%b: %b\r\n" % (as_written, found[2].strip(b" \t")))
+            length = _plainest(found[2].strip(b" \t"))
+            kept += (block[at:start], b"%b: %b\r\n" % (as_written, length))
             at = end
     kept.append(block[at:])
     return b"".join(kept)

@@ -117,7 +117,10 @@ class Observer:
             else:
                 group.append(entry)
         for tapped, group in exchanges.items():
-            self._take_exchange(tapped, group)
+            try:
+                self._take_exchange(tapped, group)
+            except Exception as error:  # noqa: BLE001  (it costs the measuring of this exchange)
+                self._abandon(tapped, error)
             if self._since_breath >= SLICE:
                 self._breathe()
 
@@ -135,6 +138,12 @@ class Observer:
             tapped.watch = None
             self._watches.pop(id(watch), None)
             self.desk.measure_cost.add(watch.weight * self._entry_ns / SECOND_NS)
+
+    def _abandon(self, tapped: Tapped, error: Exception) -> None:
+        """Measure an exchange no further, and nothing that is in flight with it."""
+        self.desk.count_error("registry", error)
+        self._watches.pop(id(tapped.watch), None)
+        tapped.watch, tapped.muted = None, True
 
     def _take_lag(self, entries: Iterable[Entry]) -> None:
         """Take marks of no exchange."""
@@ -170,7 +179,7 @@ class Observer:
             if watch.tunnel:
                 continue
             waiting = watch.waiting
-            key = (watch.model, "waiting" if waiting else "streaming")
+            key = (watch.label.value, "waiting" if waiting else "streaming")
             counts[key] = counts.get(key, 0) + 1
             if waiting and watch.call is not None and watch.call.stream == "true":
                 oldest_ns = min(oldest_ns, watch.t0_ns)

@@ -16,6 +16,7 @@ from inferometer.slo.match import Request, header_names, match
 from inferometer.slo.verdict import Judge
 from inferometer.stream.dialect import Call, Operation, Streaming
 from inferometer.stream.outcome import GENERATES
+from inferometer.stream.request import plain_path
 
 MATCHES_MAX: Final = 256
 """Requests that are alike to all classes, and whose classes are remembered: the latest ones."""
@@ -37,10 +38,14 @@ class Matched(NamedTuple):
 
 
 class Seated(NamedTuple):
-    """The judges of a request, and the documents that should have had one for it."""
+    """The judges of a request, and the documents that should have had one for it.
+
+    `rejected` counts deadlines in its headers that could not be read.
+    """
 
     judges: tuple[Judge, ...]
     unmatched: tuple[Document, ...]
+    rejected: int
 
 
 class Promises:
@@ -62,24 +67,28 @@ class Promises:
         """
         stream, fields = _STREAMS.get(call.stream), started.fields
         judges, unmatched = [], []
-        taken_over = False
+        taken_over, read = False, set[str]()
         matched = self.find(started, call)
         for document, slo in zip(self.documents, matched.classes, strict=True):
             if slo is not None:
                 asked = _asked(slo, fields)
+                if slo.headers:
+                    read.update(filter(None, (slo.headers.ttft, slo.headers.tpot)))
                 taken_over = taken_over or asked is not NOTHING
                 judges.append(Judge(slo, t0_ns=t0_ns, stream=stream, asked=asked))
             elif matched.expected:
                 unmatched.append(document)
-        if _ANY_DEADLINE in fields.folded and not taken_over:
-            slo = _of_headers(fields, call)
+        if _ANY_DEADLINE in fields.folded:
+            read.update(deadlines.ALIASES)
+            slo = None if taken_over else _of_headers(fields, call)
             if slo is not None:
                 judges.append(Judge(slo, t0_ns=t0_ns, stream=stream))
-        return Seated(tuple(judges), tuple(unmatched))
+        rejected = deadlines.rejected(read, fields.values) if read else 0
+        return Seated(tuple(judges), tuple(unmatched), rejected)
 
     def find(self, started: Started, call: Call) -> Matched:
         """Return the classes of a request; what headers hold is not remembered."""
-        path = started.target.partition(b"?")[0]
+        path = plain_path(started.target)
         seen = (path, call.model, call.operation, call.stream)
         if self._headers:
             return self._match(*seen, headers=_values(started.fields, self._headers))

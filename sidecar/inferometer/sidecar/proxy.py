@@ -7,6 +7,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inferometer.sidecar.books import Books, Detached
@@ -47,6 +48,7 @@ class Relay:
         self._ring = ring
         self._lag_tapped = Tapped()
         self._lag_due_s = 0.0
+        self._socket: tuple[int, int] | None = None
 
     # -- serving ---------------------------------------------------------------------------------
 
@@ -70,6 +72,7 @@ class Relay:
                 ssl_handshake_timeout=self.settings.header_timeout_s if client_tls else None,
             )
         self._servers.append(server)
+        self._socket = _identity(listen.path)
         self._lag_due_s = self._loop.time() + LAG_S
         self._loop.call_later(SWEEP_S, self._sweep)
         self._loop.call_later(LAG_S, self._probe_lag)
@@ -106,8 +109,9 @@ class Relay:
         """Take no further connection."""
         for server in self._servers:
             server.close()
-        if self.settings.listen.path is not None:
-            self.settings.listen.path.unlink(missing_ok=True)
+        path = self.settings.listen.path
+        if path is not None and _identity(path) == self._socket:  # a successor may have come
+            path.unlink(missing_ok=True)
         self._servers.clear()
 
     def close_idle(self) -> None:
@@ -129,3 +133,12 @@ class Relay:
         for client in list(self.clients):
             client.transport.abort()
         self.pool.close()
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Return what tells a file from another one at the same path; None where there is none."""
+    try:
+        status = path.lstat() if path is not None else None
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status else None

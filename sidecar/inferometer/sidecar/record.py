@@ -8,7 +8,8 @@ from inferometer.sidecar.instruments import Instruments
 from inferometer.stream.dialect import Call
 from inferometer.stream.events import Finished, Reported
 from inferometer.stream.outcome import censored_s, result, unanswered
-from inferometer.stream.summary import Summary
+from inferometer.stream.summary import SECOND_NS, Summary
+from inferometer.stream.tokens import NO_RATE
 
 _ENGINES: Final = {
     "tgi": "tgi",
@@ -22,9 +23,14 @@ _ENGINES: Final = {
 
 
 def count_times(
-    bound: Instruments, summary: Summary, call: Call, exemplar: Exemplar | None
+    bound: Instruments,
+    summary: Summary,
+    call: Call,
+    exemplar: Exemplar | None,
+    *,
+    silence_ns: int = 0,
 ) -> None:
-    """Count durations, waits and gaps."""
+    """Count durations, waits and gaps; `silence_ns` is the longest that no output ended."""
     bound.duration(result(summary.outcome)).add(summary.duration_s, 1, exemplar)
     read_s, first_byte_s = summary.read_s, summary.ttfb_s
     if read_s is not None:
@@ -37,8 +43,9 @@ def count_times(
         wait_s = censored_s(summary, call)
         if wait_s is not None:
             bound.censored.add(wait_s)
-    if summary.longest_gap_s is not None:
-        bound.longest_gap.add(summary.longest_gap_s, 1, exemplar)
+    longest_s = max(summary.longest_gap_s or 0.0, silence_ns / SECOND_NS)
+    if longest_s:
+        bound.longest_gap.add(longest_s, 1, exemplar)
     if summary.stalls:
         bound.stalls.add(summary.stalls, exemplar)
     tpot_s = summary.tpot_s
@@ -64,7 +71,8 @@ def count_tokens(bound: Instruments, summary: Summary, *, answered: bool) -> Non
         bound.input_tokens.add(given)
         bound.tokens("input", summary.input_source).add(given)
     if made is not None:
-        bound.output_tokens.add(made)
+        if summary.output_source not in NO_RATE:  # an estimate is no known count
+            bound.output_tokens.add(made)
         bound.tokens("output", summary.output_source).add(made)
     if answered:
         bound.usage_requests(summary.output_source).add()

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -106,6 +106,7 @@ class Service:
         self._relay: Relay | None = None
         self._drain = Drain(delay_s=settings.drain_delay_s, timeout_s=settings.drain_timeout_s)
         self._stopping = asyncio.Event()
+        self._asked = asyncio.Event()
         self._reload_ok: dict[str, float] = {}
 
     # -- running ---------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ class Service:
         self.observer.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, self._asked.set)
         loop.set_exception_handler(lambda _, context: self._unexpected(relay, context))
         try:
             context = self._client_tls.context if self._client_tls else None
@@ -139,7 +140,7 @@ class Service:
                 "admin_port": admin.port,
             },
         )
-        looking = loop.create_task(self._look_after_files())
+        looking = loop.create_task(self._look_after_files(relay))
         probing = loop.create_task(self._probe(relay))
         await self._stopping.wait()
         await self._drain_out(relay)
@@ -258,7 +259,10 @@ class Service:
                 "logs": self._logs_dropped(),
             },
         )
-        by_label("inferometer_sidecar_internal_errors_total", lambda: observer.desk.internal_errors)
+        by_label(
+            "inferometer_sidecar_internal_errors_total",
+            lambda: {**observer.desk.internal_errors, "relay": relay.books.internal_errors},
+        )
         by_label(
             "inferometer_sidecar_label_overflow_total",
             lambda: {"model": self.stages.names.overflow, "series": registry.overflow},
@@ -274,17 +278,22 @@ class Service:
     def _upstream_context(self) -> ssl.SSLContext | None:
         return self._upstream_tls() if self._upstream_tls is not None else None
 
-    def _look(self) -> tuple[object, ...]:
+    def _look(self) -> dict[Path, object]:
         paths = (*self._origin.files, *self.settings.slo)
-        return tuple(Files(path, None, None).stamp() for path in paths)
+        return {path: Files(path, None, None).stamp() for path in paths}
 
-    async def _look_after_files(self) -> None:
+    async def _look_after_files(self, relay: Relay) -> None:
+        """Reload where a signal asked for it or a file changed, one reload after the other."""
         while True:
-            await asyncio.sleep(LOOK_S)
-            stamps = self._look()
-            if stamps != self._stamps:
-                self.reload()
-            self._refresh_certificates()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), LOOK_S)
+            try:
+                if self._asked.is_set() or self._look() != self._stamps:
+                    self._asked.clear()
+                    await self.reload()
+                self._refresh_certificates()
+            except Exception as error:  # noqa: BLE001  (the next change is looked at all the same)
+                self._unexpected(relay, {"exception": error})
 
     def _refresh_certificates(self) -> None:
         for side in (self._client_tls, self._upstream_tls):
@@ -292,28 +301,29 @@ class Service:
             if worked is not None:
                 self._count_reload("certificates", worked=worked)
 
-    def reload(self) -> None:
-        """Take changed settings and documents over; the old ones stay where they are wrong."""
-        self._stamps = self._look()
-        self._refresh_certificates()
+    async def reload(self) -> None:
+        """Take changed settings and documents over; what is wrong stays as it was.
+
+        Files are read and understood on a thread, so that none of them holds up a stream.
+        """
+        before = self._stamps = self._look()
         try:
-            settings = self._origin.reread()
+            self.settings = await asyncio.to_thread(self._origin.reread)
         except UserError as error:
             self._reload_failed("settings", error)
             return
+        logging.getLogger("inferometer").setLevel(self.settings.log_level.upper())
         self._count_reload("settings", worked=True)
+        # They may name other documents now; what changed since it was read is read once more.
+        self._stamps = {path: before.get(path, stamp) for path, stamp in self._look().items()}
         try:
-            documents = load_documents(settings.slo)
-            edges = spec.edges(documents)
+            documents, edges = await asyncio.to_thread(_documents, self.settings.slo)
             self.observer.desk.bench.replace(documents)
         except UserError as error:
             self._reload_failed("slo", error)
             return
-        self.settings = settings
         pending = float(dict(edges) != dict(self._edges))
         self.registry.gauge("inferometer_slo_edges_pending").set(pending)
-        logging.getLogger("inferometer").setLevel(settings.log_level.upper())
-        self._stamps = self._look()
         self._count_reload("slo", worked=True)
 
     def _reload_failed(self, what: str, error: UserError) -> None:
@@ -325,6 +335,13 @@ class Service:
         outcome = "ok" if worked else "failed"
         self.registry.counter("inferometer_sidecar_reloads_total", what, outcome).add()
         self._reload_ok[what] = float(worked)
+
+
+def _documents(
+    paths: Iterable[Path],
+) -> tuple[tuple[Document, ...], Mapping[str, Sequence[float]]]:
+    documents = load_documents(paths)
+    return documents, spec.edges(documents)
 
 
 def _version() -> str:

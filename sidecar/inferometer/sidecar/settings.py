@@ -26,7 +26,7 @@ Dialect = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Settings of `inferometer sidecar`, checked and frozen."""
+    """Relays requests to a model server, byte for byte, and measures each of them."""
 
     listen: Address = field(
         default=Address(host="0.0.0.0", port=8080),  # noqa: S104  (clients are elsewhere)

@@ -19,7 +19,7 @@ Cause = Literal[
     "client_left",  # the client closed or reset before that
     "client_slow",  # our 408: the client took too long over its head or body
     "client_bad",  # our 400, 413, 414, 431, 501: we refused the request
-    "limit",  # our 503: too many connections, or draining with the upstream gone
+    "limit",  # our 503: too many connections
     "connect_failed",  # our 502 or 503: refused, no route, DNS
     "connect_timeout",  # our 504
     "upstream_failed",  # connected, but reset or broke HTTP before a whole response head: 502

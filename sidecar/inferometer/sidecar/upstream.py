@@ -72,7 +72,7 @@ class Exchange(Protocol):
         """End badly: the connection ended, or broke HTTP, before that."""
         ...
 
-    def internal_error(self) -> None:
+    def internal_error(self, error: Exception) -> None:
         """End since our own code failed."""
         ...
 
@@ -133,8 +133,8 @@ class Connection(asyncio.BufferedProtocol):
         except Refused:
             self.abort()
             exchange.broken(moment_ns)
-        except Exception:  # noqa: BLE001  (the seam: serving others goes on, and it is counted)
-            exchange.internal_error()
+        except Exception as error:  # noqa: BLE001  (the seam: others are served, and it is counted)
+            exchange.internal_error(error)
 
     def _read_head(self, exchange: Exchange, data: bytes, moment_ns: int) -> None:
         data = self._held + data if self._held else data
@@ -272,8 +272,13 @@ class Pool:
         return None
 
     def keep(self, connection: Connection) -> None:
-        """Keep a connection whose answer is complete; close it where enough are kept."""
-        if len(self._idle) >= IDLE_CONNECTIONS_MAX:
+        """Keep a connection whose answer is complete; close it where enough are kept.
+
+        One that answered without having read its whole request is of no use to another.
+        """
+        unread = connection.transport.get_write_buffer_size() > 0
+        full = len(self._idle) >= IDLE_CONNECTIONS_MAX
+        if unread or full or not self._dialling.idle_timeout_s:
             connection.abort()
             return
         connection.idle_since_s = self._loop.time()
@@ -314,6 +319,8 @@ class Pool:
         except (OSError, ssl.CertificateError) as error:
             exhausted = getattr(error, "errno", None) in _EXHAUSTED
             exchange.unreachable(timed_out=False, exhausted=exhausted)
+        except Exception as error:  # noqa: BLE001  (the seam: else the client would wait for ever)
+            exchange.internal_error(error)
         else:
             exchange.connected(connection, time.monotonic_ns() - begun_ns)
 

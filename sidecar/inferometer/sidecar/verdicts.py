@@ -1,6 +1,6 @@
 """The verdict side of measuring: the judges of each request, and what becomes of their verdicts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from inferometer.errors import SpecError
@@ -14,15 +14,18 @@ from inferometer.slo.document import Document, Good
 from inferometer.slo.verdict import Judge, Verdict
 from inferometer.stream.dialect import Call
 from inferometer.stream.summary import Summary
-from inferometer.stream.timeline import State, Timeline
+
+Sample = tuple[tuple[str, ...], float]
+"""Label values, and the number that they stand for."""
 
 NEVER_NS: Final = 1 << 63
+_REJECTED: Final = "inferometer_sidecar_slo_header_rejected_total"
 
 
 class Panel:
     """The judges of one request, told together; without judges every call is cheap."""
 
-    __slots__ = ("_early", "_exemplar", "_stalled_until_ns", "_tally", "alarm_ns", "judges")
+    __slots__ = ("_early", "_exemplar", "_tally", "alarm_ns", "judges")
 
     def __init__(self, tally: Tally, exemplar: Exemplar | None) -> None:
         """Start without judges; `exemplar` may be shown with a bad verdict."""
@@ -32,7 +35,6 @@ class Panel:
         self._tally = tally
         self._early: dict[Judge, tuple[Verdict, int]] = {}  # given while it runs, and its weight
         self._exemplar = exemplar
-        self._stalled_until_ns = 0
 
     def seat(self, judges: Sequence[Judge]) -> None:
         """Take the judges of this request."""
@@ -57,18 +59,6 @@ class Panel:
         """Take a gap between arrivals, or a silence that lasts while the client reads."""
         for judge in self.judges:
             judge.gap(start_ns, end_ns)
-
-    def stalled(self, until_ns: int) -> None:
-        """Take that the client did not read up to that moment: such a silence is its own."""
-        self._stalled_until_ns = until_ns
-
-    def silence(self, timeline: Timeline | None, now_ns: int) -> None:
-        """Take a silence that lasts, or that ends with the stream: it is a gap, too."""
-        if not self.judges or timeline is None or timeline.state is not State.STREAMING:
-            return
-        last_ns = timeline.t_last_ns
-        if last_ns is not None and self._stalled_until_ns <= last_ns < now_ns:
-            self.gap(last_ns, now_ns)
 
     def blind(self, moment_ns: int) -> None:
         """Take that output may be missed from now on: its absence proves nothing."""
@@ -109,6 +99,11 @@ class Bench:
         self._registry = registry
         self._tenant_header = tenant_header.lower()
         self._promises = Promises((), self._tenant_header)
+        self._waiting: dict[str, int] = {}
+        # Read from the documents in force, so that nothing of a class outlives its promise.
+        registry.callback("inferometer_slo_objective_ratio", self._objectives)
+        registry.callback("inferometer_slo_threshold_seconds", self._thresholds)
+        registry.callback("inferometer_waiting_over_slo", self._waiting_over)
 
     @property
     def matches(self) -> int:
@@ -124,8 +119,9 @@ class Bench:
     def replace(self, documents: tuple[Document, ...]) -> None:
         """Judge new requests by these documents; those under way keep their judges.
 
-        Every series of every class exists from now on, and keeps what was counted before. Raises
-        SpecError, and keeps the documents there are, for what `check` refuses.
+        Every counter of every class exists from now on, and keeps what was counted before; what a
+        class promises is shown while it is in force. Raises SpecError, and keeps the documents
+        there are, for what `check` refuses.
         """
         self.check(documents)
         registry = self._registry
@@ -134,14 +130,9 @@ class Bench:
             registry.counter("inferometer_slo_unmatched_total", VANTAGE, document.name)
         for slo in promises.classes:
             self.tally.announce(slo)
-            objective = registry.gauge("inferometer_slo_objective_ratio", slo.id)
-            objective.set(slo.objective_ratio)
-            registry.gauge("inferometer_waiting_over_slo", slo.id)
-            for name, limit_s in slo.thresholds_s().items():
-                registry.gauge("inferometer_slo_threshold_seconds", slo.id, name).set(limit_s)
         if documents:
             self.tally.announce(request_header(Good()))
-            registry.gauge("inferometer_waiting_over_slo", REQUEST_HEADER)
+            registry.counter(_REJECTED)
         self._promises = promises
 
     def judges(self, started: Started, call: Call, t0_ns: int) -> Sequence[Judge]:
@@ -153,16 +144,31 @@ class Bench:
         for document in seated.unmatched:
             name = "inferometer_slo_unmatched_total"
             self._registry.counter(name, VANTAGE, document.name).add()
+        if seated.rejected:
+            self._registry.counter(_REJECTED).add(seated.rejected)
         return seated.judges
 
     def show_waiting(self, judges: Iterable[Judge], now_ns: int) -> None:
         """Show how many requests are without output now and past their limit for it."""
-        promises = self._promises
-        counts = {slo.id: 0 for slo in promises.classes}
-        if promises.documents:
-            counts[REQUEST_HEADER] = 0
+        counts: dict[str, int] = {}
         for judge in judges:
-            if judge.slo.id in counts and judge.waiting_over(now_ns):
-                counts[judge.slo.id] += 1
-        for name, count in counts.items():
-            self._registry.gauge("inferometer_waiting_over_slo", name).set(count)
+            if judge.waiting_over(now_ns):
+                counts[judge.slo.id] = counts.get(judge.slo.id, 0) + 1
+        self._waiting = counts
+
+    # -- read at each scrape ---------------------------------------------------------------------
+
+    def _objectives(self) -> Iterator[Sample]:
+        return (((slo.id,), slo.objective_ratio) for slo in self._promises.classes)
+
+    def _thresholds(self) -> Iterator[Sample]:
+        for slo in self._promises.classes:
+            for name, limit_s in slo.thresholds_s().items():
+                yield (slo.id, name), limit_s
+
+    def _waiting_over(self) -> Iterator[Sample]:
+        promises, waiting = self._promises, self._waiting
+        names = [slo.id for slo in promises.classes]
+        if promises.documents:
+            names.append(REQUEST_HEADER)
+        return (((name,), float(waiting.get(name, 0))) for name in names)

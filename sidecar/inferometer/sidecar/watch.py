@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from inferometer.sidecar.desk import OPAQUE
 from inferometer.sidecar.instruments import Instruments
 from inferometer.sidecar.models import BYTES_MAX, lists_models, names_in
+from inferometer.sidecar.naming import ModelLabel
 from inferometer.sidecar.record import count_said, count_times, count_tokens
+from inferometer.sidecar.silence import Silence, hangs, ran_until
 from inferometer.sidecar.tap import (
     Answered,
     Delay,
@@ -58,7 +60,7 @@ class Watch:
         self.timeline: Timeline | None = None
         self._exemplar = exemplar_of(started)
         self.panel = Panel(desk.bench.tally, self._exemplar)
-        self.model = "unknown"
+        self.label = ModelLabel(desk)
         self.tunnel = False
         self.started = started
         self._desk = desk
@@ -70,12 +72,13 @@ class Watch:
         self._answered: Answered | None = None
         self._answered_ns: int | None = None
         self._instruments: Instruments | None = None
-        self._answer_model: str | None = None
         self._stretch: Stretch | None = None
         self._skipped: str | None = None
         self._listing: list[bytes] | None = None
         self._listing_room = BYTES_MAX
         self._lost = False
+        self._prefix_cut = False
+        self._silence = Silence()
         self._said: list[Finished | Reported] = []
 
     @property
@@ -106,8 +109,9 @@ class Watch:
         return weight
 
     def request_body(self, _moment_ns: int, mark: RequestBody) -> None:
-        """Keep a part of the request body until it is read."""
-        self._prefix.append(mark.data)
+        """Keep a part of the request body until it is read; what follows a loss tells nothing."""
+        if not self._prefix_cut:
+            self._prefix.append(mark.data)
 
     def request_end(self, moment_ns: int, mark: RequestEnd) -> None:
         """Read what the request asks for: its body is complete."""
@@ -120,8 +124,11 @@ class Watch:
         self._desk.chunk_delay.add(mark.duration_ns / SECOND_NS)
 
     def lost(self, moment_ns: int, _mark: Lost) -> None:
-        """Take that parts of the answer were dropped."""
-        self._lose(moment_ns)
+        """Take that parts of the request body were dropped, or of the answer once it is read."""
+        if self.call is None:
+            self._prefix_cut = True
+        else:
+            self._lose(moment_ns)
 
     # -- the request -----------------------------------------------------------------------------
 
@@ -134,7 +141,7 @@ class Watch:
         self.timeline = Timeline(self.call, t0_ns=self.t0_ns, stall_s=desk.stall_s)
         if self._body_ns is not None:
             self.timeline.body_done(self._body_ns)
-        self.model = desk.peek_model(self.call.model)
+        self.label.ask(self.call.model)
         self.panel.seat(desk.bench.judges(started, self.call, self.t0_ns))
         if self._body_ns is not None and self.panel.judges:
             # The bytes of a compressed body are no bound of its tokens.
@@ -143,15 +150,24 @@ class Watch:
 
     def sweep(self, now_ns: int) -> None:
         """Count the verdicts that are certain by now."""
-        if not self._tapped.paused:
-            self.panel.silence(self.timeline, now_ns)
-        self.panel.sweep(now_ns)
+        timeline = self.timeline
+        if timeline is not None and not self._tapped.paused:
+            self._take_silence(timeline, now_ns)
+        self.panel.sweep(ran_until(timeline, now_ns))
 
-    @property
-    def model_name(self) -> str | None:
-        """The name in the request; that of the answer only where the request has none."""
-        named = self.call.model if self.call is not None else None
-        return named if named is not None else self._answer_model
+    def _quiet(self, timeline: Timeline, now_ns: int) -> None:
+        """Take a silence that ended without output, as if somebody had looked right before."""
+        if hangs(timeline, now_ns):
+            self._take_silence(timeline, now_ns)
+            self.panel.sweep(now_ns)
+
+    def _take_silence(self, timeline: Timeline, now_ns: int) -> None:
+        """Take a silence, unless output may have been missed meanwhile."""
+        if self._lost or self._skipped or self._tapped.muted:
+            return
+        since_ns = self._silence.take(timeline, now_ns)
+        if since_ns is not None:
+            self.panel.gap(since_ns, now_ns)
 
     # -- the answer ------------------------------------------------------------------------------
 
@@ -217,11 +233,12 @@ class Watch:
     def _take_events(self, moment_ns: int, timeline: Timeline, events: Iterable[Event]) -> None:
         for event in events:
             if type(event) is not Output:
-                if timeline.state is State.STREAMING:
-                    self.panel.silence(timeline, moment_ns)
+                last_ns = timeline.t_last_ns
+                if last_ns is not None and last_ns < moment_ns:
+                    self._quiet(timeline, moment_ns)
                 timeline.take(moment_ns, event)
                 if type(event) in _HEARD:
-                    self._heard(event)
+                    self._heard(moment_ns, event)
                 continue
             arrival = timeline.take(moment_ns, event)
             if arrival is not None:
@@ -238,28 +255,28 @@ class Watch:
     def _first(self, moment_ns: int, arrival: Arrival) -> None:
         wait_s = (moment_ns - self.t0_ns) / SECOND_NS
         if arrival.first:
-            self._prove_model()
+            self.label.prove(self._answered)
+            self._instruments = None
             self._bound().first_token.add(wait_s, 1, self._exemplar)
             self.panel.output(moment_ns)
         if arrival.visible:
             self._bound().first_output.add(wait_s, 1, self._exemplar)
 
-    def _heard(self, event: Event) -> None:
+    def _heard(self, moment_ns: int, event: Event) -> None:
         """Keep what is counted at the end, when the model has its label for good."""
         if isinstance(event, Finished | Reported):
             if len(self._said) < SAID_MAX:
                 self._said.append(event)
         elif isinstance(event, Named):
-            if self.call is not None and self.call.model is None and self._answer_model is None:
-                self._answer_model = event.model
-                self.model = self._desk.peek_model(event.model)
+            self.label.tell(event.model)
         elif isinstance(event, Skipped):
             self._skipped = self._skipped or event.reason
+            self.panel.blind(moment_ns)  # it may have been an output
 
     def stalled(self, moment_ns: int, mark: Stall) -> None:
         """Take that the client did not read for a while."""
         self._stretch = None
-        self.panel.stalled(moment_ns)
+        self._silence.stalled(moment_ns)
         if self.timeline is not None:
             self.timeline.stall(moment_ns - mark.duration_ns, moment_ns)
         self._bound().client_stall.add(mark.duration_ns / SECOND_NS)
@@ -284,18 +301,11 @@ class Watch:
     def _is_other(self) -> bool:
         return self.call is None or self.call.operation == "other" or self.tunnel
 
-    def _prove_model(self) -> None:
-        """Give the model its label for good: there is output, so it exists."""
-        status = self._answered.status if self._answered is not None else 0
-        proven = 200 <= status < 300  # noqa: PLR2004
-        self.model = self._desk.take_model(self.model_name, proven=proven)
-        self._instruments = None
-
     def _bound(self) -> Instruments:
         if self._instruments is None:
             call = self.call or OPAQUE
             operation = "other" if self.tunnel else call.operation
-            self._instruments = self._desk.instruments(self.model, operation, call.stream)
+            self._instruments = self._desk.instruments(self.label.value, operation, call.stream)
         return self._instruments
 
     # -- the end ---------------------------------------------------------------------------------
@@ -315,6 +325,7 @@ class Watch:
         unseen = self._tapped.muted and self._answered is not None and mark.response_bytes > 0
         if unseen and mark.cause == "complete":
             timeline.byte(moment_ns)
+        self._quiet(timeline, moment_ns)
         conclusion = conclude(self._relay_end(moment_ns, mark), self._answer, timeline.seen)
         self._stretch = None
         summary = timeline.finish(conclusion.outcome, conclusion.moment_ns, answer=self._answer)
@@ -346,33 +357,24 @@ class Watch:
 
     def _record(self, summary: Summary, mark: Finish, call: Call) -> None:
         desk = self._desk
-        if self._answered is not None and summary.output_events == 0:
-            proven = 200 <= self._answered.status < 300 and bool(summary.output_tokens)  # noqa: PLR2004
-            self.model = desk.take_model(self.model_name, proven=proven)
-        else:
-            self.model = desk.peek_model(self.model_name)
+        outputs, tokens = summary.output_events, summary.output_tokens
+        self.label.conclude(self._answered, outputs=outputs, tokens=tokens)
         self._instruments = None
         bound = self._bound()
         if mark.status:
             desk.responses(mark.status).add()
         if mark.sent_ns is not None:
-            self._count_head(mark.sent_ns, mark.dial_ns)
+            desk.count_head(mark.sent_ns - self.t0_ns, mark.dial_ns)
         desk.request_bytes.add(mark.request_bytes)
         desk.response_bytes.add(mark.response_bytes)
         self._count_unparsed(call)
         if not self._is_other:
-            count_times(bound, summary, call, self._exemplar)
+            count_times(bound, summary, call, self._exemplar, silence_ns=self._silence.longest_ns)
             count_tokens(bound, summary, answered=self._answered is not None)
             count_said(bound, call.dialect, self._said)
         if summary.usage_rejected:
             desk.usage_rejected.add(summary.usage_rejected)
         bound.requests(summary.outcome).add()  # last: whoever is counted has all its numbers
-
-    def _count_head(self, sent_ns: int, dial_ns: int) -> None:
-        """Count what the way of the request head through the sidecar cost."""
-        self._desk.head_delay.add(max(0, sent_ns - self.t0_ns - dial_ns) / SECOND_NS)
-        if dial_ns:
-            self._desk.dial_delay.add(dial_ns / SECOND_NS)
 
     def _count_unparsed(self, call: Call) -> None:
         reason = "tunnel" if self.tunnel else self._answer.opaque or self._skipped

@@ -326,3 +326,22 @@ def test_a_device_that_supports_nothing_is_not_lost(board: Board, opened: AmdBac
     assert set(one.probe().values()) == {"not_supported", "backend"}
     assert one.sample("fast").gauges == {}
     assert (one.identity.busy_source, one.identity.energy_source) == ("", "")
+
+
+@pytest.mark.req("GX-04")
+def test_sums_are_absent_while_nothing_adds_to_them(
+    board: Board, opened: AmdBackend, clock: Clock
+) -> None:
+    one = device(opened)
+    one.probe()
+    one.sample("fast")
+    clock.ns += SECOND
+    board.answer("get_gpu_metrics_info", residencies(2000, 350, 50))
+    known = one.sample("fast")
+    assert known.totals[Total.BUSY_NS] > 0
+    assert not one.sample("slow").totals, "they are the fast tier's to tell"
+    board.answer("get_gpu_metrics_info", {})
+    clock.ns += SECOND
+    silent = one.sample("fast")
+    assert Counter.THROTTLED_POWER_NS in known.counters
+    assert Counter.THROTTLED_POWER_NS not in silent.counters

@@ -14,6 +14,7 @@ from inferometer.gpu.binding.integrals import (
 from inferometer.gpu.quantities import Counter, Gauge, Total
 
 SECOND = 1_000_000_000
+DRAM = Gauge.DRAM_RATIO
 
 
 def test_a_value_speaks_for_the_time_since_the_one_before() -> None:
@@ -126,3 +127,20 @@ def test_all_that_a_backend_never_has_is_named() -> None:
         "busy_ns",
         "observed_ns",
     }
+
+
+@pytest.mark.req("GX-04")
+def test_a_sum_whose_gauge_is_unknown_is_unknown_until_it_is_back() -> None:
+    totals = Totals([Source(Total.BUSY_NS, Gauge.SM_RATIO), Source(Total.DRAM_ACTIVE_NS, DRAM)])
+
+    def read(second: int, gauges: dict[Gauge, float]) -> dict[Total, int]:
+        totals.add(gauges, dict.fromkeys(gauges, second * SECOND))
+        return totals.read()
+
+    both = {Gauge.SM_RATIO: 1.0, DRAM: 1.0}
+    read(0, both)
+    assert read(1, both)[Total.BUSY_NS] == SECOND
+    assert read(2, {DRAM: 1.0}) == {Total.DRAM_ACTIVE_NS: 2 * SECOND}
+    back = read(3, both)
+    assert (back[Total.BUSY_NS], back[Total.OBSERVED_NS]) == (SECOND, SECOND)
+    assert read(4, both)[Total.BUSY_NS] == 2 * SECOND

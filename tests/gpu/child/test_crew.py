@@ -1,18 +1,13 @@
 """All that works on a backend in a child, here in a thread."""
 
-import contextlib
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from inferometer.gpu.backend import Backend, Options
-from inferometer.gpu.child.crew import CALLS_EVERY, Crew
+from inferometer.gpu.backend import Backend
+from inferometer.gpu.child.crew import CALLS_EVERY
 from inferometer.gpu.child.kmsg import KernelLog
-from inferometer.gpu.child.outbox import Outbox
 from inferometer.gpu.clock import Clock
 from inferometer.gpu.messages import (
     Bye,
@@ -22,80 +17,11 @@ from inferometer.gpu.messages import (
     Found,
     Heartbeat,
     Hello,
-    Message,
 )
-from inferometer.gpu.sample import CallStats, Sample, Xid
-from inferometer.gpu.supervision.decoding import Decoder
-from support.gpu_child import PACE
-from support.scripted_backend import Script, open_backend, uuid
+from inferometer.gpu.sample import CallStats, Xid
+from support.crew import Run
+from support.scripted_backend import Script, uuid
 from support.sidecar import wait_until
-
-QUICK = replace(PACE, tick_s=0.02, slow_s=0.05, alive_s=0.05)
-
-
-class Run:
-    """A crew in a thread, with what it has sent."""
-
-    def __init__(self, script: Script) -> None:
-        self._reading, self._writing = os.pipe()
-        os.set_blocking(self._reading, False)
-        self._decoder = Decoder()
-        self._messages: list[Message] = []
-        self._thread: threading.Thread | None = None
-        self.script = script
-        self.offset_ns = 0
-        self.returned: list[bool] = []
-        self.crew: Crew
-
-    def start(
-        self, load: Callable[[], Backend] | None = None, kernel: KernelLog | None = None
-    ) -> Crew:
-        options = Options(scenario=self.script.path)
-        clock = Clock(lambda: Clock().monotonic_ns() + self.offset_ns)
-        crew = Crew(
-            load or (lambda: open_backend(options)),
-            Outbox(self._writing),
-            QUICK,
-            kernel=kernel,
-            clock=clock,
-        )
-        self.crew = crew
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        return crew
-
-    def _run(self) -> None:
-        self.returned.append(self.crew.run())
-
-    def messages(self) -> list[Message]:
-        with contextlib.suppress(BlockingIOError):
-            self._messages += self._decoder.feed(os.read(self._reading, 1 << 20))
-        return self._messages
-
-    def last(self, kind: type[Message]) -> Message | None:
-        return next((m for m in reversed(self.messages()) if type(m) is kind), None)
-
-    def sampled(self, *indices: int) -> Callable[[], bool]:
-        wanted = {uuid(index) for index in indices}
-        return lambda: wanted <= {m.uuid for m in self.messages() if isinstance(m, Sample)}
-
-    def beat_to_the_end(self) -> None:
-        """Beat as a child's heartbeat does, which wakes the crew, until it has ended."""
-
-        def ended() -> bool:
-            self.crew.beat()
-            return bool(self.returned)
-
-        wait_until(ended, what="its end")
-
-    def end(self) -> None:
-        assert self._thread is not None
-        self._thread.join(10)
-        assert not self._thread.is_alive()
-
-    def close(self) -> None:
-        os.close(self._reading)
-        os.close(self._writing)
 
 
 @pytest.fixture
@@ -160,6 +86,10 @@ def test_most_heartbeats_leave_out_the_calls_that_were_made(run: Run) -> None:
 def test_a_call_that_is_off_on_one_device_is_said_to_be_off(run: Run) -> None:
     crew = run.start()
     wait_until(run.sampled(0, 1))
+    # A device whose thread has ended, or its own call that is under way would be judged, too.
+    for sampler in crew._samplers.values():
+        sampler.report_end()
+    wait_until(lambda: {uuid(0), uuid(1)} <= run.closed(), what="the end of the ticks")
     for sampler, slow_ns in zip(crew._samplers.values(), (60_000_000, 3_000_000), strict=True):
         call = sampler.meter._call("Sample")
         for _ in range(7):
@@ -239,66 +169,6 @@ def test_a_device_that_is_lost_itself_does_not_vouch_for_the_driver(run: Run) ->
 
 
 @pytest.mark.req("GX-05")
-def test_devices_are_looked_for_again(run: Run) -> None:
-    crew = run.start()
-    wait_until(run.sampled(0, 1))
-    run.script.set(devices=3)
-    wait_until(run.sampled(2))
-    run.script.set(devices=1)
-    wait_until(lambda: run.last(Hello) == Hello("999.1", (uuid(0),), None))
-    wait_until(lambda: Condition(uuid(2), "lost", None, backend_lost=False) in run.messages())
-    crew.end()
-
-
-def test_while_one_is_not_well_only_when_the_kernel_lists_others(run: Run) -> None:
-    run.script.set(pci=2, fail={"1": {"state": "lost", "code": 15}})
-    crew = run.start()
-    wait_until(run.sampled(0))
-    wait_until(lambda: Condition(uuid(1), "lost", 15, backend_lost=False) in run.messages())
-    run.script.set(devices=3)
-    asked = crew._meter.stats()["discover"].results["ok"]
-    before = crew._meter.stats()["pci_devices"].results["ok"]
-    wait_until(lambda: crew._meter.stats()["pci_devices"].results["ok"] > before + 2)
-    assert crew._meter.stats()["discover"].results["ok"] == asked
-    run.script.set(pci=3)
-    wait_until(run.sampled(2))
-    run.script.set(fail={})
-    crew.end()
-
-
-def test_devices_that_cannot_be_listed_any_more_end_nothing(
-    run: Run, caplog: pytest.LogCaptureFixture
-) -> None:
-    crew = run.start()
-    wait_until(run.sampled(0, 1))
-    run.script.set(fail_discover="unknown")
-    wait_until(lambda: crew._meter.stats()["discover"].results.get("BackendError", 0) > 2)
-    assert sum(r.message == "devices cannot be listed" for r in caplog.records) <= 1
-    run.script.set(fail_discover=None)
-    crew.end()
-    run.end()
-    assert run.returned == [True]
-
-
-def test_unless_there_are_none(run: Run) -> None:
-    run.script.set(devices=0)
-    run.start()
-    wait_until(lambda: run.last(Hello) is not None)
-    run.script.set(fail_discover="unknown")
-    run.end()
-    assert run.last(Failure) == Failure("unknown", "scripted", None)
-
-
-def test_a_device_that_cannot_be_opened_is_tried_again(run: Run) -> None:
-    run.script.set(fail_open=[0])
-    crew = run.start()
-    wait_until(run.sampled(1))
-    assert Condition(uuid(0), "lost", 15, backend_lost=False) in run.messages()
-    run.script.set(fail_open=[])
-    wait_until(run.sampled(0))
-    crew.end()
-
-
 def test_events_reach_the_server_and_the_device(run: Run) -> None:
     run.script.set(events=[(1, "xid", 79)], fail={"1": {"state": "lost", "code": 15}})
     crew = run.start()
@@ -347,7 +217,12 @@ def test_with_a_call_that_hangs_the_library_is_left_open(run: Run, tmp_path: Pat
     run.script.set(hang=[1])
     crew = run.start()
     wait_until(run.sampled(0))
-    wait_until(lambda: crew._samplers[uuid(1)].meter.in_flight is not None, what="the hang")
+
+    def hangs() -> bool:
+        sampler = crew._samplers.get(uuid(1))
+        return sampler is not None and sampler.meter.in_flight is not None
+
+    wait_until(hangs, what="the hang")
     crew.end()
     run.end()
     names = {p.name for p in tmp_path.iterdir()}
@@ -355,3 +230,42 @@ def test_with_a_call_that_hangs_the_library_is_left_open(run: Run, tmp_path: Pat
     assert "backend" not in names
     run.script.set(hang=[])
     wait_until((tmp_path / uuid(1)).exists, what="the thread's end")
+
+
+@pytest.mark.req("GX-03")
+def test_a_driver_that_fails_is_told_of_even_while_the_main_thread_hangs_in_it(run: Run) -> None:
+    crew = run.start()
+    wait_until(run.sampled(0, 1))
+    run.script.set(hang_discover=[True])
+    wait_until(lambda: (crew._meter.in_flight or ("", 0))[0] == "discover")
+    gone = {"state": "lost", "code": 9, "driver": True}
+    run.script.set(fail={"0": gone, "1": gone})
+    lost = (Condition(uuid(index), "lost", 9, backend_lost=True) for index in (0, 1))
+    for condition in lost:
+        wait_until(lambda condition=condition: condition in run.messages())  # type: ignore[misc]  # now
+
+    def told() -> bool:
+        crew.beat()
+        return run.last(Failure) is not None
+
+    wait_until(told, what="the failure, some seconds later")
+    assert run.last(Failure) == Failure("driver", "no device can be called any more", 9)
+    assert run.returned == []
+    run.script.set(hang_discover=[])
+    run.end()
+    assert run.returned == [False]
+
+
+def test_the_wait_for_events_is_in_the_heartbeat(run: Run) -> None:
+    crew = run.start()
+
+    def waits() -> bool:
+        crew.beat()
+        beat = run.last(Heartbeat)
+        return isinstance(beat, Heartbeat) and beat.in_flight.get("events") is not None
+
+    wait_until(waits)
+    beat = run.last(Heartbeat)
+    assert isinstance(beat, Heartbeat)
+    assert beat.in_flight["events"][0] == "wait_events"
+    crew.end()

@@ -161,3 +161,32 @@ def test_after_clear_nothing_is_known(latest: Latest) -> None:
     assert (sample.gauges, sample.instances) == ({}, ())
     assert (sample.processes, sample.processes_ns) == (None, None)
     assert latest.gone() == set()
+
+
+@pytest.mark.req("GX-04")
+def test_a_sum_that_is_no_longer_told_is_gone_too(latest: Latest) -> None:
+    latest.take("fast", Reading(totals={Total.BUSY_NS: 1}), read_ns=1)
+    latest.take("fast", Reading(), read_ns=2)
+    assert latest.gone() == {Total.BUSY_NS}
+    assert latest.sample("", (0, 0), {}).totals == {}
+
+
+@pytest.mark.req("GX-04")
+def test_an_older_value_of_a_slower_tier_never_comes_back(latest: Latest) -> None:
+    slow = Reading(
+        gauges={Gauge.POWER_WATTS: 1.0, Gauge.FAN_PERCENT: 3.0},
+        counters={Counter.PCIE_REPLAYS: 5},
+        totals={Total.BUSY_NS: 7},
+    )
+    latest.take("slow", slow, read_ns=1)  # calls that were slow for a while
+    fast = Reading(
+        gauges={Gauge.POWER_WATTS: 2.0},
+        counters={Counter.PCIE_REPLAYS: 6},
+        totals={Total.BUSY_NS: 9},
+    )
+    latest.take("fast", fast, read_ns=2)
+    latest.take("fast", Reading(), read_ns=3)
+    sample = latest.sample("", (0, 0), {})
+    assert sample.gauges == {Gauge.FAN_PERCENT: 3.0}
+    assert (sample.counters, sample.totals) == ({}, {})
+    assert latest.gone() == {Gauge.POWER_WATTS, Counter.PCIE_REPLAYS, Total.BUSY_NS}

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.gpu.backend import Backend, BackendError
+from inferometer.gpu.backend import Backend, BackendError, DeviceError
 from inferometer.gpu.child.kmsg import KernelLog, Place
 from inferometer.gpu.child.outbox import Outbox
-from inferometer.gpu.child.watching import BACK_OFF_S, DEVICES_MAX, Tally, Watch
+from inferometer.gpu.child.watching import BACK_OFF_S, DEAF_NS, DEVICES_MAX, Tally, Watch
 from inferometer.gpu.clock import NS, Clock
 from inferometer.gpu.messages import CODES_MAX, Condition, EventTotals, Message
-from inferometer.gpu.sample import Event, Xid
+from inferometer.gpu.sample import DeviceState, Event, Xid
 from inferometer.gpu.supervision.decoding import Decoder
 from support.sidecar import wait_until
 
@@ -52,9 +52,13 @@ class Heard:
     def __init__(self) -> None:
         self.lost: list[str] = []
         self.failures: list[BackendError] = []
+        self.rests: set[str] = set()
 
     def uuids(self) -> Sequence[str]:
         return ("GPU-1",)
+
+    def resting(self, uuid: str) -> bool:
+        return uuid in self.rests
 
     def uuid_at(self, place: Place) -> str | None:
         return "GPU-1" if place == Place(0, 0x18, 0) else None
@@ -75,14 +79,22 @@ class Run:
         self.outbox = Outbox(self._writing)
         self.heard = Heard()
         self._watch: Watch | None = None
+        self.ahead_ns = 0
+        self.clock = Clock(lambda: time.monotonic_ns() + self.ahead_ns, lambda: 5.0)
         self.thread: threading.Thread | None = None
 
-    def start(self, backend: Scripted, kernel: KernelLog | None = None) -> None:
-        clock = Clock(lambda: 100 * NS, lambda: 5.0) if kernel else Clock(wall_s=lambda: 5.0)
+    def start(self, backend: Scripted, kernel: KernelLog | None = None) -> Watch:
+        clock = Clock(lambda: 100 * NS, lambda: 5.0) if kernel else self.clock
         watch = Watch(cast("Backend", backend), self.outbox, self.heard, kernel=kernel, clock=clock)
         self._watch = watch
         self.thread = threading.Thread(target=watch.run, daemon=True)
         self.thread.start()
+        return watch
+
+    def told(self) -> EventTotals | None:
+        """What was said of the device last."""
+        said = [m for m in self.messages() if isinstance(m, EventTotals) and m.uuid == "GPU-1"]
+        return said[-1] if said else None
 
     def messages(self) -> list[Message]:
         with contextlib.suppress(BlockingIOError):
@@ -214,7 +226,7 @@ def test_what_the_kernel_wrote_before_we_listened_is_counted_and_loses_nothing(
     path.write_bytes(XID_48 + XID_OTHER + FALLEN)
     run.start(Scripted(nothing), KernelLog(path))
     # At 100 s of the machine it is 5 s of the day, so 90 s is 10 s before that.
-    before = EventTotals("GPU-1", {48: Xid(1, -5.0)}, 48, {"fallen_off_bus": 1})
+    before = EventTotals("GPU-1", {48: Xid(1, -5.0)}, 48, {"fallen_off_bus": 1}, kernel_sequence=9)
     wait_until(lambda: before in run.messages())
     assert run.heard.lost == []
 
@@ -230,8 +242,8 @@ def test_later_xids_come_from_the_library_alone_but_a_fall_from_the_bus_counts(
     wait_until(lambda: backend.asked >= 1)
     with path.open("ab") as log:
         log.write(XID_48 + FALLEN)
-    wait_until(lambda: run.heard.lost == ["GPU-1"])
-    assert Condition("GPU-1", "lost", None, backend_lost=False) in run.messages()
+    wait_until(lambda: Condition("GPU-1", "lost", None, backend_lost=False) in run.messages())
+    assert run.heard.lost == ["GPU-1"]
 
 
 @given(st.lists(st.none() | st.integers(-1, 200)))
@@ -258,3 +270,109 @@ def test_an_event_that_nobody_knows_is_not_counted() -> None:
     tally = Tally()
     tally.take(Event("", "something_new"), 1.0)
     assert tally.totals("") == EventTotals("", {}, 0, {})
+
+
+HEARD = EventTotals("GPU-1", {48: Xid(1, 5.0)}, 48, {})
+UNHEARD = HEARD._replace(heard=False)
+
+
+@pytest.mark.req("GX-03")
+def test_while_the_wait_hangs_events_pass_unheard_and_that_is_told(run: Run) -> None:
+    gate, hanging = threading.Event(), threading.Event()
+
+    def hang() -> Sequence[Event]:
+        hanging.set()
+        gate.wait(30)
+        return [Event("GPU-1", "xid", 48)]
+
+    backend = Scripted(lambda: [Event("GPU-1", "xid", 48)], nothing, hang, nothing)
+    watch = run.start(backend)
+    wait_until(hanging.is_set)
+    watch.judge()
+    assert run.told() == HEARD
+    assert watch.meter.in_flight is not None
+    assert watch.meter.in_flight[0] == "wait_events"
+    run.ahead_ns = DEAF_NS + NS
+    for _ in range(3):
+        watch.judge()
+    assert [m for m in run.messages() if m == UNHEARD] == [UNHEARD], "it is said once"
+    gate.set()
+    wait_until(lambda: run.told() == HEARD._replace(xids={48: Xid(2, 5.0)}))
+
+
+def test_that_the_wait_hangs_is_told_again_until_it_went_out(run: Run) -> None:
+    gate, hanging = threading.Event(), threading.Event()
+
+    def hang() -> Sequence[Event]:
+        hanging.set()
+        gate.wait(30)
+        return []
+
+    watch = run.start(Scripted(lambda: [Event("GPU-1", "xid", 48)], nothing, hang, nothing))
+    wait_until(hanging.is_set)
+    assert run.told() == HEARD
+    while run.outbox.send(Condition("x" * 4000, "ok", None, backend_lost=False)):
+        pass
+    run.ahead_ns = DEAF_NS + NS
+    watch.judge()
+    while run.told() == HEARD:
+        watch.judge()
+    assert run.told() == UNHEARD
+    gate.set()
+
+
+def test_a_device_that_is_no_longer_registered_is_unheard_until_it_is(run: Run) -> None:
+    backend = Scripted(lambda: [Event("GPU-1", "xid", 48)], nothing)
+    run.start(backend)
+    wait_until(lambda: run.told() == HEARD)
+    backend.deaf = {"GPU-1"}
+    asked = backend.asked
+    wait_until(lambda: backend.asked > asked + 2)
+    assert run.told() == HEARD, "it may be registered again in a moment"
+    run.ahead_ns = DEAF_NS
+    wait_until(lambda: run.told() == UNHEARD)
+    backend.deaf = set()
+    wait_until(lambda: run.told() == HEARD)
+
+
+def test_so_it_is_while_no_device_can_be_registered(run: Run) -> None:
+    def fail() -> Sequence[Event]:
+        backend.deaf = {"GPU-1"}
+        state: DeviceState = "ok"
+        raise DeviceError(state, "scripted")
+
+    backend = Scripted(lambda: [Event("GPU-1", "xid", 48)], nothing, fail)
+    run.start(backend)
+    wait_until(lambda: run.told() == HEARD)
+    run.ahead_ns = DEAF_NS
+    wait_until(lambda: run.told() == UNHEARD)
+
+
+def test_once_no_device_has_events_any_more_they_are_unheard(run: Run) -> None:
+    run.start(Scripted(lambda: [Event("GPU-1", "xid", 48)], lambda: None))
+    wait_until(run.ended)
+    assert run.told() == UNHEARD
+
+
+@pytest.mark.req("GX-03")
+def test_of_a_lost_device_nobody_expects_to_hear_so_its_counts_stay(run: Run) -> None:
+    backend = Scripted(lambda: [Event("GPU-1", "xid", 48)], nothing)
+    run.start(backend)
+    wait_until(lambda: run.told() == HEARD)
+    run.heard.rests = {"GPU-1"}
+    backend.deaf = {"GPU-1"}
+    run.ahead_ns = DEAF_NS
+    asked = backend.asked
+    wait_until(lambda: backend.asked > asked + 3)
+    assert run.told() == HEARD
+
+
+def test_only_the_last_message_tells_that_a_line_of_the_kernel_was_counted(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "kmsg"
+    path.write_bytes(XID_48)
+    watch = run.start(Scripted(lambda: [Event("", "unavailable")], nothing), KernelLog(path))
+    wait_until(lambda: watch.kernel_sequence == 7)
+    told = [m.kernel_sequence for m in run.messages() if isinstance(m, EventTotals)]
+    assert told == [-1, 7]

@@ -32,10 +32,79 @@ def test_a_device_tells_who_it_is(tmp_path: Path) -> None:
         assert (rig.backend.name, identity.mig) == ("nvml", False)
 
 
-def test_identity_costs_seven_calls_a_device(tmp_path: Path) -> None:
-    with Rig.open(tmp_path, "h100x8") as rig:
-        calls = rig.calls(rig.backend.discover)
-        assert sum(calls.values()) == 1 + 8 * (1 + 7)
+def test_identity_costs_seven_calls_a_device_and_two_once_it_is_known(tmp_path: Path) -> None:
+    with FakeNvml.loaded(tmp_path, "h100x8") as fake:
+        backend = opened()
+        before = sum(fake.counts().calls.values())
+        first = backend.discover()
+        between = sum(fake.counts().calls.values())
+        assert between - before == 1 + 8 * (1 + 7)
+        assert backend.discover() == first
+        assert sum(fake.counts().calls.values()) - between == 1 + 8 * (1 + 2)
+        backend.close()
+
+
+def test_calls_of_a_discovery_are_metered_one_by_one(tmp_path: Path) -> None:
+    with FakeNvml.loaded(tmp_path, "h100"):
+        backend = opened()
+        meter = Meter()
+        backend.discover(meter)
+        assert meter.stats()["DeviceGetUUID"].results == {"ok": 1}
+        assert {"DeviceGetCount_v2", "DeviceGetHandleByIndex_v2"} <= meter.stats().keys()
+        backend.close()
+
+
+@pytest.mark.req("GX-03")
+@pytest.mark.parametrize("code", [10, 4, 999])
+@pytest.mark.parametrize(
+    "failing",
+    [
+        ("nvmlDeviceGetUUID",),
+        ("nvmlDeviceGetUUID", "nvmlDeviceGetPciInfo_v3"),
+        ("nvmlDeviceGetHandleByIndex_v2",),
+    ],
+)
+def test_a_known_device_stays_listed_when_a_call_about_it_fails(
+    tmp_path: Path, failing: tuple[str, ...], code: int
+) -> None:
+    with FakeNvml.loaded(tmp_path, Scenario.node("h100", "h100", "h100")) as fake:
+        backend = opened()
+        before = backend.discover()
+        for symbol in failing:
+            fake.scenario.fail(symbol, code, device=1)
+        fake.publish()
+        assert backend.discover() == before
+        assert backend.open_device(before[1], Meter()).identity == before[1]
+        for symbol in failing:
+            fake.scenario.fail(symbol, 15, device=1)
+        fake.publish()
+        assert backend.discover() == [before[0], before[2]]
+        assert backend.devices_listed == 3
+        backend.close()
+
+
+def test_a_device_that_is_not_where_a_known_one_was_is_not_taken_for_it(tmp_path: Path) -> None:
+    with FakeNvml.loaded(tmp_path, Scenario.node("h100", "h100")) as fake:
+        backend = opened()
+        before = backend.discover()
+        fake.scenario.fail("nvmlDeviceGetUUID", 10, device=1)
+        fake.scenario.value("nvmlDeviceGetPciInfo_v3", "00000000:99:00.0", device=1)
+        fake.publish()
+        assert backend.discover() == before[:1]
+        backend.close()
+
+
+def test_the_code_of_the_call_that_failed_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scenario = Scenario.node("h100", "h100").fail("nvmlDeviceGetUUID", 21, device=1)
+    with FakeNvml.loaded(tmp_path, scenario):
+        backend = opened()
+        assert len(backend.discover()) == 1
+        assert backend.devices_listed == 2
+        backend.close()
+    codes = [vars(r)["code"] for r in caplog.records if r.message.startswith("a device cannot")]
+    assert codes in ([21], [])  # it is said once a process
 
 
 def test_what_a_device_does_not_tell_of_itself_is_empty(tmp_path: Path) -> None:

@@ -87,15 +87,20 @@ def test_a_sample_that_fails_loses_nothing(tmp_path: Path) -> None:
         assert after[Total.OBSERVED_NS] - before[Total.OBSERVED_NS] == 2 * 10**9
 
 
-def test_a_result_that_fails_is_no_time_watched(tmp_path: Path) -> None:
+@pytest.mark.req("GX-04")
+def test_a_result_that_fails_is_made_up_for_by_the_next_one(tmp_path: Path) -> None:
     with Rig.open(tmp_path, "h100") as rig:
         rig.probed()
         before = rig.tick().totals
         rig.change(lambda s: s.fail("nvmlGpmMetricsGet", 999))
         assert Total.BUSY_NS not in rig.tick().totals
         rig.change(lambda s: s.fail("nvmlGpmMetricsGet", 0))
+        rig.fake.scenario.busy(20)
+        rig.fake.publish()
         after = rig.tick().totals
-        assert after[Total.OBSERVED_NS] - before[Total.OBSERVED_NS] == 10**9
+        assert after[Total.OBSERVED_NS] - before[Total.OBSERVED_NS] == 2 * 10**9
+        busy_ns = after[Total.BUSY_NS] - before[Total.BUSY_NS]
+        assert busy_ns == pytest.approx(0.635e9 + 0.2e9, abs=2)
 
 
 def test_samples_are_never_closer_than_a_tenth_of_a_second(tmp_path: Path) -> None:
@@ -116,7 +121,8 @@ def test_a_metric_that_cannot_be_true_is_refused_and_the_others_stay(tmp_path: P
         after = rig.tick()
         assert Gauge.SM_RATIO not in after.gauges
         assert after.gauges[Gauge.TENSOR_RATIO] == pytest.approx(0.445)
-        assert after.totals[Total.SM_ACTIVE_NS] == before.totals[Total.SM_ACTIVE_NS]
+        assert Total.SM_ACTIVE_NS in before.totals
+        assert Total.SM_ACTIVE_NS not in after.totals
         assert after.implausible == {"sm_ratio": 1}
 
 
@@ -199,3 +205,31 @@ def test_buffers_are_two_and_are_freed(tmp_path: Path) -> None:
         counts = rig.fake.counts()
         assert not counts.live["gpm_samples"]
         assert not counts.violations
+
+
+@pytest.mark.req("GX-04")
+def test_a_metric_that_fails_alone_leaves_its_sum_out_and_not_the_others(tmp_path: Path) -> None:
+    with Rig.open(tmp_path, "h100") as rig:
+        rig.probed()
+        before = rig.tick().totals
+        rig.change(lambda s: s.fail("gpm", 999, args=(5,)))
+        after = rig.ticks(2).totals
+        assert Total.TENSOR_ACTIVE_NS not in after
+        assert after[Total.BUSY_NS] > before[Total.BUSY_NS]
+        rig.change(lambda s: s.fail("gpm", 0, args=(5,)))
+        later = rig.tick().totals
+        assert later[Total.TENSOR_ACTIVE_NS] > before[Total.TENSOR_ACTIVE_NS]
+
+
+@pytest.mark.req("GX-04")
+def test_a_first_value_that_cannot_be_true_says_so_and_is_looked_at_again(tmp_path: Path) -> None:
+    with Rig.open(tmp_path, "h100") as rig:
+        rig.change(lambda s: s.gpm(1, 180).gpm(2, 180))
+        unsupported = rig.probed()
+        assert rig.device.identity.busy_source == "gpm"
+        for name in ("graphics_engine_ratio", "busy_ns", "observed_ns", "sm_ratio"):
+            assert unsupported[name] == "implausible"
+        assert "tensor_ratio" not in unsupported
+        assert Total.BUSY_NS not in rig.tick().totals
+        rig.change(lambda s: s.gpm(1, 50).gpm(2, 50))
+        assert rig.ticks(2).totals[Total.BUSY_NS] > 0

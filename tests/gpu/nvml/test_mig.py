@@ -276,3 +276,39 @@ def test_without_a_name_a_profile_is_made_of_its_size(compute: int, slices: int,
         compute_instance_slices=compute, gpu_instance_slices=slices, memory_mib=40448
     )
     assert profile("", attributes) == name
+
+
+@pytest.mark.req("GX-04")
+def test_the_sums_of_an_instance_are_absent_while_its_activity_is_unknown(tmp_path: Path) -> None:
+    with Rig.open(tmp_path, sliced((1, 0, "3g.40gb"))) as rig:
+        rig.device.probe()
+        rig.tick(tier="slow")
+        rig.ticks(3)
+        before = instances(rig)[1].totals
+        assert before[Total.OBSERVED_NS] > 0
+        rig.change(lambda s: s.fail("nvmlGpmMigSampleGet", 999))
+        assert not instances(rig)[1].totals
+        assert Gauge.MEMORY_USED_BYTES in instances(rig)[1].gauges
+        rig.change(lambda s: s.fail("nvmlGpmMigSampleGet", 0))
+        after = instances(rig)[1].totals
+        assert after[Total.OBSERVED_NS] - before[Total.OBSERVED_NS] >= 2 * 10**9
+
+
+@pytest.mark.req("GX-04")
+@pytest.mark.parametrize("name", ["GpmMigSampleGet", "DeviceGetMemoryInfo_v2"])
+def test_what_is_not_asked_for_any_more_is_forgotten(tmp_path: Path, name: str) -> None:
+    with Rig.open(tmp_path, sliced((1, 0, "3g.40gb"))) as rig:
+        rig.device.probe()
+        rig.tick(tier="slow")
+        rig.ticks(3)
+        known = instances(rig)[1].gauges
+        gone = Gauge.SM_RATIO if name.startswith("Gpm") else Gauge.MEMORY_USED_BYTES
+        assert gone in known
+        call = rig.meter._call(name)
+        call.pace, call.until = "off", 1
+        for _ in range(2):  # it may have been looked at since the last slow tick
+            rig.tick()
+            found = rig.tick(tier="slow").instances
+        assert found is not None
+        assert gone not in found[0].gauges
+        assert len(found[0].gauges) > 0

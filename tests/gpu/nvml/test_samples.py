@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from inferometer.gpu.child.calls import Meter
 from inferometer.gpu.nvml import samples
 from inferometer.gpu.nvml.caller import Caller
-from inferometer.gpu.nvml.samples import SPAN_MAX_US, Curve, Sampled, Sum
+from inferometer.gpu.nvml.samples import FORGOTTEN_MAX_US, SPAN_MAX_US, Curve, Sampled, Sum
 from inferometer.gpu.nvml.structs import Handle
 from inferometer.gpu.quantities import Total
+from support.fake_nvml import Scenario
 from support.nvml import SECOND_US, Rig
 
 T0 = 1_700_000_000_000_000
@@ -160,3 +161,47 @@ def test_without_the_function_there_are_no_samples() -> None:
     sampled = Sampled(Caller(Meter()), lambda: 0, name="DeviceGetSamples", most=100)
     assert sampled.probe(None, Handle(1), kind=samples.GPU) == 13
     assert not sampled.read(idle_is_zero=True)
+
+
+@pytest.mark.req("GX-02")
+@pytest.mark.parametrize("every_s", [30, 40, 60])
+def test_a_ring_that_does_not_reach_back_speaks_for_what_it_has_forgotten(
+    tmp_path: Path, every_s: int
+) -> None:
+    with Rig.open(tmp_path, "t4") as rig:  # its ring holds 12 s
+        rig.change(lambda s: s.busy(70))
+        rig.probed()
+        before = rig.tick(us=every_s * SECOND_US).totals
+        for _ in range(4):
+            after = rig.tick(us=every_s * SECOND_US).totals
+        observed_ns = after[Total.OBSERVED_NS] - before[Total.OBSERVED_NS]
+        busy_ns = after[Total.BUSY_NS] - before[Total.BUSY_NS]
+        assert observed_ns == pytest.approx(4 * every_s * 1e9, rel=0.01)
+        assert busy_ns == pytest.approx(0.7 * observed_ns, rel=0.01)
+
+
+def test_a_ring_that_is_not_full_has_forgotten_nothing() -> None:
+    few = [(T0 + 30_000_000 + n * 100_000, 100) for n in range(10)]
+    curve = Curve()
+    curve.take([(T0, 0)])
+    assert curve.take(few).observed_us == SPAN_MAX_US + 900_000
+
+
+def test_no_mean_speaks_for_more_than_a_minute_and_a_half() -> None:
+    curve = Curve()
+    curve.take([(T0, 0)])
+    late = [(T0 + FORGOTTEN_MAX_US + n * 100_000, 50) for n in range(1, 21)]
+    assert curve.take(late, full=True).observed_us == SPAN_MAX_US + 1_900_000
+    alone = Curve()
+    alone.take([(T0, 0)])
+    assert alone.take([(T0 + 30_000_000, 50)], full=True) == Sum(0, 0)
+
+
+def test_ticks_between_two_samples_leave_energy_known(tmp_path: Path) -> None:
+    scenario = Scenario.profile("t4").fail("field", 3, args=(83,))
+    with Rig.open(tmp_path, scenario) as rig:
+        rig.probed()
+        known = rig.tick().totals[Total.ENERGY_MICROJOULES]
+        rig.change(lambda s: s.fail("nvmlDeviceGetSamples", 6, args=(0,)))
+        assert rig.tick().totals[Total.ENERGY_MICROJOULES] == known
+        assert Total.ENERGY_MICROJOULES not in rig.ticks(2).totals

@@ -4,12 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferometer.gpu.backend import DeviceError
 from inferometer.gpu.nvml.traffic import ByteCounter
 from inferometer.gpu.quantities import Counter, Gauge, Total
+from support.fake_nvml import Scenario
 from support.nvml import Rig
 
 LIMIT = 1e9
 SECOND = 1_000_000
+
+
+def wide() -> Scenario:
+    """An H100 that counts PCIe in 64 bits."""
+    scenario = Scenario.profile("h100")
+    for field in (197, 198):
+        scenario.field(field, 10**9, ramp=310_000_000, kind=3)
+    return scenario
 
 
 def counting(*values: int, bits: int = 64, limit: float = LIMIT) -> ByteCounter:
@@ -79,6 +89,7 @@ def test_whatever_a_driver_says_the_sum_never_falls(values: list[int]) -> None:
 
 def test_pcie_bytes_grow_over_the_wraps_of_the_drivers_counter(tmp_path: Path) -> None:
     with Rig.open(tmp_path, "h100") as rig:  # 310 MB/s in 32 bits: wraps every 14 s
+        rig.change(lambda s: s.fail("nvmlGpmQueryDeviceSupport", 3))
         rig.probed()
         first = rig.tick().counters[Counter.PCIE_TRANSMIT_BYTES]
         last = rig.ticks(60).counters[Counter.PCIE_TRANSMIT_BYTES]
@@ -87,7 +98,7 @@ def test_pcie_bytes_grow_over_the_wraps_of_the_drivers_counter(tmp_path: Path) -
 
 @pytest.mark.req("GX-04")
 def test_an_impossible_step_of_pcie_is_refused_and_counted(tmp_path: Path) -> None:
-    with Rig.open(tmp_path, "h100") as rig:
+    with Rig.open(tmp_path, wide()) as rig:
         rig.probed()
         before = rig.tick().counters
         rig.change(lambda s: s.field(197, 10**13, ramp=310_000_000, kind=3))
@@ -161,7 +172,7 @@ def test_a_counter_that_did_not_move_with_its_clock_gives_no_rate(tmp_path: Path
 
 
 def test_bytes_are_made_of_rates_only_where_nothing_counts_them(tmp_path: Path) -> None:
-    with Rig.open(tmp_path, "h100") as rig:
+    with Rig.open(tmp_path, wide()) as rig:
         rig.change(lambda s: s.fail("field", 3, args=(197,)))
         assert "pcie_transmit_bytes" not in rig.probed()
         reading = rig.ticks(4)
@@ -175,3 +186,68 @@ def test_a_device_without_links_says_why(tmp_path: Path) -> None:
         unsupported = rig.probed()
         for name in ("nvlink_transmit_bytes", "nvlink_receive_bytes", "nvlink_bytes_per_second"):
             assert unsupported[name] == "not_supported"
+
+
+@pytest.mark.req("GX-04")
+def test_a_64_bit_counter_that_falls_has_not_wrapped_unless_it_was_about_to() -> None:
+    fell = counting(10**9, 0)
+    assert fell.bytes == 10**9
+    assert fell.take(5, 2 * SECOND, bits=64, limit=LIMIT) == "taken"
+    assert fell.bytes == 10**9 + 5
+
+
+def test_a_counter_that_was_forgotten_keeps_its_sum_and_measures_no_step() -> None:
+    for bits in (32, 64):
+        counter = counting(0, bits=bits)
+        assert counter.take(700, SECOND, bits=bits, limit=LIMIT) == "taken"
+        counter.forget()
+        assert counter.take(3, 2 * SECOND, bits=bits, limit=LIMIT) == "first"
+        assert counter.bytes == 700
+        assert counter.take(5, 3 * SECOND, bits=bits, limit=LIMIT) == "taken"
+        assert counter.bytes == 702
+    nothing = counting(0)
+    nothing.forget()
+    nothing.take(10**6, SECOND, bits=64, limit=LIMIT)
+    assert nothing.bytes == 0
+
+
+@pytest.mark.req("GX-04")
+@pytest.mark.parametrize("kind", [1, 3])
+def test_a_gpu_that_was_lost_and_reset_has_sent_nothing_in_between(
+    tmp_path: Path, kind: int
+) -> None:
+    def counted(scenario: Scenario, value: int) -> None:
+        for field in (197, 198):
+            scenario.field(field, value, ramp=1_000_000, kind=kind)
+
+    scenario = Scenario.profile("h100").fail("nvmlGpmQueryDeviceSupport", 3)
+    counted(scenario, 3 * 10**9)
+    with Rig.open(tmp_path, scenario) as rig:
+        rig.probed()
+        before = rig.tick().counters[Counter.PCIE_TRANSMIT_BYTES]
+        rig.change(lambda s: s.lost(0))
+        with pytest.raises(DeviceError):
+            rig.tick()
+        rig.fake.scenario.fail("*", 0)
+        rig.change(lambda s: counted(s, -1_000_000 * s.now_us // 1_000_000))
+        assert rig.device.alive()
+        rig.device.probe()
+        after = rig.tick().counters[Counter.PCIE_TRANSMIT_BYTES]
+        assert before <= after <= before + 2_000_000
+        assert rig.tick().counters[Counter.PCIE_TRANSMIT_BYTES] == after + 1_000_000
+
+
+@pytest.mark.req("GX-04")
+def test_a_counter_that_may_wrap_twice_in_a_tick_is_left_for_the_rate_of_gpm(
+    tmp_path: Path,
+) -> None:
+    scenario = Scenario.profile("h100")
+    for field in (197, 198):
+        scenario.field(field, 10**6, ramp=10**10, kind=1)
+    with Rig.open(tmp_path, scenario.gpm(20, 10**10 / 2**20).gpm(21, 10**10 / 2**20)) as rig:
+        assert "pcie_transmit_bytes" not in rig.probed()
+        before, after = rig.tick(), rig.ticks(10)
+        assert Counter.PCIE_TRANSMIT_BYTES not in after.counters
+        total = Total.PCIE_TRANSMIT_BYTES
+        assert after.totals[total] - before.totals[total] == pytest.approx(10**11, rel=1e-6)
+        assert Counter.NVLINK_TRANSMIT_BYTES in after.counters

@@ -71,17 +71,41 @@ def test_utilization_is_told_by_task_and_falls_back_to_the_drivers() -> None:
     assert points("hw.gpu.utilization", blank) == points("hw.gpu.memory.utilization", blank) == []
 
 
-def test_bytes_and_energy_take_what_the_driver_counts_before_our_sums() -> None:
-    view = replace(
-        device(),
-        accumulated={Counter.ENERGY_MILLIJOULES: 5000, Counter.PCIE_TRANSMIT_BYTES: 7},
-        totals={Total.ENERGY_MICROJOULES: 9_000_000, Total.PCIE_RECEIVE_BYTES: 8},
-    )
-    assert [p.value for p in points("hw.energy", view)] == [5]
-    moved = {p.attributes["network.io.direction"]: p.value for p in points("hw.gpu.io", view)}
+def test_bytes_and_energy_are_what_was_counted_and_what_was_summed_by_turns() -> None:
+    counts = {Counter.ENERGY_MILLIJOULES: 5000, Counter.PCIE_TRANSMIT_BYTES: 7}
+    sums = {Total.ENERGY_MICROJOULES: 9_000_000, Total.PCIE_RECEIVE_BYTES: 8}
+    view = replace(device(), accumulated=counts, totals=sums)
+    assert view.sample is not None
+    now = replace(view, sample=replace(view.sample, counters=counts, totals=sums))
+    assert [p.value for p in points("hw.energy", now)] == [14]
+    moved = {p.attributes["network.io.direction"]: p.value for p in points("hw.gpu.io", now)}
     assert moved == {"transmit": 7, "receive": 8}
-    assert [p.value for p in points("hw.energy", replace(view, accumulated={}))] == [9]
-    assert points("hw.energy", replace(view, accumulated={}, totals={})) == []
+    summed = replace(view, sample=replace(view.sample, counters={}, totals=sums))
+    assert [p.value for p in points("hw.energy", summed)] == [14]
+
+
+def test_sums_whose_source_is_silent_are_not_sent() -> None:
+    view = device()
+    assert view.sample is not None
+    silent = replace(view, sample=replace(view.sample, counters={}, totals={}))
+    names = ("hw.energy", "hw.gpu.io", "hw.errors", "inferometer.gpu.active")
+    for name in (*names, "inferometer.gpu.throttled"):
+        assert points(name, view) != []
+        assert points(name, silent) == []
+
+
+def test_errors_are_of_the_time_since_we_started_and_never_fall() -> None:
+    view = device()
+    assert view.sample is not None
+    sums = {Counter.ECC_CORRECTED_VOLATILE: 3}
+    for raw in (40, 2):  # the driver was loaded again
+        counters = {Counter.ECC_CORRECTED_VOLATILE: raw}
+        now = replace(view, accumulated=sums, sample=replace(view.sample, counters=counters))
+        assert [p.value for p in points("hw.errors", now)] == [3]
+
+
+def test_xids_are_not_sent_while_one_might_pass_unheard() -> None:
+    assert points("inferometer.gpu.xids", replace(device(), events_heard=False)) == []
 
 
 def test_errors_xids_and_status_are_told() -> None:

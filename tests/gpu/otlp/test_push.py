@@ -81,20 +81,23 @@ def test_a_receiver_gets_the_last_push_at_the_end() -> None:
 
 
 def test_a_stop_does_not_wait_for_a_receiver_that_hangs() -> None:
-    with receiver_that_hangs() as (endpoint, asked):
+    with receiver_that_hangs() as (endpoint, asked, answered):
         push = Push(Destination(f"{endpoint}/v1/metrics", 3600.0, "1.2"), machine().views)
         push.stop()
         assert asked.wait(10)
+        assert not answered.is_set()
 
 
 @contextmanager
-def receiver_that_hangs() -> Iterator[tuple[str, threading.Event]]:
-    asked, over = threading.Event(), threading.Event()
+def receiver_that_hangs() -> Iterator[tuple[str, threading.Event, threading.Event]]:
+    """Yield its address, whether it was asked, and whether it let go of the one who asked."""
+    asked, over, answered = threading.Event(), threading.Event(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked.set()
             over.wait(30)
+            answered.set()
 
         def log_message(self, *_: object) -> None:
             pass
@@ -104,7 +107,7 @@ def receiver_that_hangs() -> Iterator[tuple[str, threading.Event]]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", asked, answered
     finally:
         over.set()
         server.shutdown()

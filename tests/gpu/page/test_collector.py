@@ -93,18 +93,21 @@ def test_counters_do_not_fall_over_a_hang() -> None:
     assert bench.page(21.0).total(name) > before > 0
 
 
-def test_a_driver_that_counts_makes_our_own_sums_needless() -> None:
+def test_what_a_driver_counted_and_what_we_summed_add_up() -> None:
     bench = Bench(Scenario(devices=1))
     (view,) = bench.machine.views()
-    totals = {**view.totals, Total.ENERGY_MICROJOULES: 9_000_000}
-    bench.machine.views = lambda: [  # type: ignore[method-assign]
-        replace(view, totals=totals, accumulated={Counter.ENERGY_MILLIJOULES: 5000})
-    ]
-    assert bench.page().value("inferometer_gpu_energy_joules_total") == 5
-    bench.machine.views = lambda: [  # type: ignore[method-assign]
-        replace(view, totals=totals, accumulated={})
-    ]
-    assert bench.page().value("inferometer_gpu_energy_joules_total") == 9
+    assert view.sample is not None
+    sums = {Total.ENERGY_MICROJOULES: 9_000_000}
+    counts = {Counter.ENERGY_MILLIJOULES: 5000}
+    name = "inferometer_gpu_energy_joules_total"
+    both = replace(view, totals=sums, accumulated=counts)
+    for changes in ({"counters": counts, "totals": {}}, {"counters": {}, "totals": sums}):
+        told = [replace(both, sample=replace(view.sample, **changes))]
+        bench.machine.views = told.copy  # type: ignore[method-assign]
+        assert bench.page().value(name) == 14
+    silent = replace(both, sample=replace(view.sample, counters={}, totals={}))
+    bench.machine.views = lambda: [silent]  # type: ignore[method-assign]
+    assert bench.page().find(name) == []
 
 
 def test_one_holder_is_named_on_the_device_and_two_are_not() -> None:
@@ -301,3 +304,33 @@ def test_a_device_that_is_gone_for_long_is_forgotten() -> None:
     page = bench.page(2.0 + FORGET_S)
     assert bench.collector._devices == {}
     assert page.value("inferometer_gpu_devices", source="up") == 0
+
+
+def test_a_device_that_is_gone_has_no_job_of_the_one_that_took_its_number() -> None:
+    bench = Bench(Scenario(devices=2))
+    bench.jobs = {Place(0): ("4711",)}
+    first, second = bench.machine.views()
+    gone = replace(first, state="lost", sample=None)
+    alone = [gone, second]
+    bench.machine.views = alone.copy  # type: ignore[method-assign]
+    page = bench.page(1.0)
+    assert page.labels("DCGM_FI_DEV_XID_ERRORS", "hpc_job") == {"4711"}, "its own, while it is out"
+    assert page.find("inferometer_gpu_hpc_job_info") == []
+    other = replace(second, identity=replace(second.identity, index=0))
+    renumbered = [gone, other]
+    bench.machine.views = renumbered.copy  # type: ignore[method-assign]
+    page = bench.page(2.0)
+    assert len(page.find("inferometer_gpu_hpc_job_info", hpc_job="4711", UUID=SECOND)) == 1
+    assert page.total("inferometer_gpu_hpc_job_info") == 1
+    ((labels, _),) = page.find("DCGM_FI_DEV_XID_ERRORS", hpc_job="4711")
+    assert labels["UUID"] == SECOND
+
+
+def test_that_events_are_no_longer_heard_is_told_with_the_next_page() -> None:
+    bench = Bench(Scenario(devices=1))
+    (view,) = bench.machine.views()
+    why = {"metric": "inferometer_gpu_xid_errors_total", "reason": "no_data"}
+    for heard in (True, False, True):
+        views = [replace(view, events_heard=heard)]
+        bench.machine.views = views.copy  # type: ignore[method-assign]
+        assert (bench.page().find("inferometer_gpu_metric_unsupported", **why) == []) == heard

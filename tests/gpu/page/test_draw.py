@@ -2,11 +2,11 @@ from dataclasses import replace
 
 from inferometer.gpu.fake.scenario import Scenario
 from inferometer.gpu.page.draw import draw_devices, draw_status, draw_values, unsupported
-from inferometer.gpu.page.fields import default, read
-from inferometer.gpu.page.names import Fixed, Owners
+from inferometer.gpu.page.fields import UNKNOWN_MAX, default, read
+from inferometer.gpu.page.names import Fixed, HolderLabels
 from inferometer.gpu.page.page import Dropped, Head, Page, catalogued
 from inferometer.gpu.page.plan import Look, Subject, make
-from inferometer.gpu.quantities import Gauge
+from inferometer.gpu.quantities import Gauge, Total
 from inferometer.gpu.sample import DeviceView, Xid
 from inferometer.metrics.catalog import METRICS
 from support.gpu_views import Machine
@@ -24,7 +24,7 @@ def device(**changes: object) -> DeviceView:
 
 
 def drawn(view: DeviceView, look: Look = LOOK) -> Samples:
-    plan = make(Subject(view.identity, Owners()), look, look.families)
+    plan = make(Subject(view.identity, HolderLabels()), look, look.families)
     page = Page(Dropped())
     draw_status(page, view, plan, look)
     draw_values(page, view, plan, look)
@@ -113,7 +113,7 @@ def test_the_last_xid_has_no_more_than_twelve_labels() -> None:
     fields = read("\n".join(rows).encode(), "x.csv")
     look = Look(fields, "classic", Fixed("n", fields.labels))
     view = device(xid_last=31)
-    owners = Owners("ns", "pod", "container", "job")
+    owners = HolderLabels("ns", "pod", "container", "job")
     page = Page(Dropped())
     draw_status(page, view, make(Subject(view.identity, owners), look, look.families), look)
     heads = {one.name: Head(one.name, one.kind, one.help) for one in look.families}
@@ -141,3 +141,60 @@ def test_devices_are_counted_by_who_says_so() -> None:
     read_back = Samples(page.text(HEADS, {}).decode())
     assert read_back.value(f"{G}devices", source="up") == 7
     assert read_back.find(f"{G}devices", source="pci") == []
+
+
+def test_a_sum_whose_source_is_silent_is_absent_and_goes_on_later() -> None:
+    view = device()
+    assert view.sample is not None
+    links = ("pcie_bytes", "nvlink_bytes")
+    names = ("busy_seconds", "engine_active_seconds", "energy_joules", "throttled_seconds", *links)
+    silent = replace(view, sample=replace(view.sample, counters={}, totals={}))
+    shown, hidden = drawn(view), drawn(silent)
+    for name in names:
+        assert shown.find(f"{G}{name}_total") != []
+        assert hidden.find(f"{G}{name}_total") == []
+    assert hidden.value(f"{G}up") == 1
+
+
+def test_only_the_sum_that_is_not_told_is_absent() -> None:
+    view = device()
+    assert view.sample is not None
+    totals = dict(view.sample.totals)
+    del totals[Total.TENSOR_ACTIVE_NS]
+    page = drawn(replace(view, sample=replace(view.sample, totals=totals)))
+    engines = page.labels(f"{G}engine_active_seconds_total", "engine")
+    assert "tensor" not in engines
+    assert "sm" in engines
+
+
+def test_what_might_pass_unheard_is_not_counted_as_none() -> None:
+    seen = {31: Xid(2, 5.0)}
+    for last, xids in ((0, {}), (31, seen)):
+        view = device(xid_last=last, xids=xids, events={"ecc_sbe": 1}, events_heard=False)
+        page = drawn(view)
+        assert page.find(f"{G}xid_errors_total") == page.find(f"{G}events_total") == []
+        assert [v for _, v in page.find("DCGM_FI_DEV_XID_ERRORS")] == ([last] if last else [])
+        assert len(page.find(f"{G}xid_last_seen_timestamp_seconds")) == len(xids)
+        assert unsupported(view, LOOK, {})[f"{G}xid_errors_total"] == "no_data"
+    never = device(xid_last=None, events_heard=False, unsupported={})
+    assert unsupported(never, LOOK, {}) == {}, "that it begins to listen takes a moment"
+
+
+def test_memory_in_use_has_a_reason_where_what_is_reserved_is_unknown() -> None:
+    name = "DCGM_FI_DEV_FB_USED_PERCENT"
+    look = replace(LOOK, fields=read(f"{name}, gauge, x\n".encode(), "f.csv"))
+    view = with_gauge(Gauge.MEMORY_RESERVED_BYTES, None)
+    assert view.sample is not None
+    for reason, told in (("version_mismatch", {name: "version_mismatch"}), ("backend", {})):
+        why = {"memory_reserved_bytes": reason}
+        sample = replace(view.sample, unsupported=why)  # type: ignore[arg-type]
+        old = replace(view, sample=sample, unsupported=why)  # type: ignore[arg-type]
+        assert unsupported(old, look, {name: name}) == told
+        assert (drawn(old, look).find(name) == []) == bool(told)
+
+
+def test_unknown_fields_have_a_bounded_number_of_series() -> None:
+    unknown = tuple(f"DCGM_FI_DEV_NOBODY_{n}" for n in range(3000))
+    look = replace(LOOK, fields=replace(default(), unknown=unknown))
+    found = unsupported(device(unsupported={}), look, {})
+    assert list(found) == list(unknown[:UNKNOWN_MAX])

@@ -57,7 +57,10 @@ def test_memory_in_use_is_a_share_of_what_is_not_reserved() -> None:
         Gauge.MEMORY_RESERVED_BYTES: 20.0,
     }
     assert memory_ratio(gauges) == 0.5
-    assert memory_ratio({Gauge.MEMORY_USED_BYTES: 40.0, Gauge.MEMORY_TOTAL_BYTES: 80.0}) == 0.5
+    unreserved = {Gauge.MEMORY_USED_BYTES: 40.0, Gauge.MEMORY_TOTAL_BYTES: 80.0}
+    assert memory_ratio(unreserved, {"memory_reserved_bytes": "backend"}) == 0.5
+    assert memory_ratio(unreserved, {"memory_reserved_bytes": "version_mismatch"}) is None
+    assert memory_ratio(unreserved) is None
     assert memory_ratio({Gauge.MEMORY_TOTAL_BYTES: 80.0}) is None
     assert memory_ratio({Gauge.MEMORY_USED_BYTES: 1.0}) is None
     assert memory_ratio({Gauge.MEMORY_USED_BYTES: 1.0, Gauge.MEMORY_TOTAL_BYTES: 0.0}) is None

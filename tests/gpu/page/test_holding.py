@@ -15,96 +15,46 @@ from inferometer.gpu.page.holding import (
     names_of,
     owners_of,
 )
-from inferometer.gpu.page.names import Owners, own_labels
-from inferometer.gpu.page.page import Dropped, Page, catalogued
+from inferometer.gpu.page.names import HolderLabels, own_labels
+from inferometer.gpu.page.page import Dropped, Page
 from inferometer.gpu.pods.cgroups import Cgroups
-from inferometer.gpu.pods.holders import DeviceKey, Holder, PodName, Snapshot
+from inferometer.gpu.pods.holders import DeviceKey, PodName, Snapshot
 from inferometer.gpu.quantities import Counter, Gauge, Total
-from inferometer.gpu.sample import DeviceView, Identity, Instance, Process, Sample
-from inferometer.metrics.devices import DEVICES
+from inferometer.gpu.sample import Process
+from support.gpu_shares import (
+    HEADS,
+    MIG,
+    WHO,
+    A,
+    B,
+    G,
+    S,
+    drawn,
+    instance,
+    snapshot,
+    view,
+    with_instances,
+)
 from support.samples import Samples
-
-HEADS = {metric.name: catalogued(metric.name) for metric in DEVICES}
-UUID = "GPU-fa4e0000-0000-4000-8000-000000000000"
-MIG = "MIG-fa4e0000-0000-4000-8000-000000000001"
-WHO = Identity(uuid=UUID, index=0, vendor="nvidia", model="H100", minor=0)
-A, B = Holder("ns", "a", "main"), Holder("ns", "b", "main")
-G = "inferometer_gpu_"
-S = 1_000_000_000
-
-
-def snapshot(*holders: Holder, mig: tuple[Holder, ...] = ()) -> Snapshot:
-    keys = {DeviceKey(uuid=UUID): holders, DeviceKey(uuid=MIG): mig}
-    return Snapshot(holders=keys, taken_s=0.0, attributed=True)
-
-
-def view(
-    seconds: int,
-    *,
-    busy_s: float | None = None,
-    energy: dict[Counter, int] | None = None,
-    summed_uj: int | None = None,
-    **changes: object,
-) -> DeviceView:
-    totals = {Total.OBSERVED_NS: seconds * S}
-    if busy_s is not None:
-        totals[Total.BUSY_NS] = int(busy_s * S)
-    if summed_uj is not None:
-        totals[Total.ENERGY_MICROJOULES] = summed_uj
-    sample = Sample(
-        uuid=UUID,
-        moment_ns=seconds * S,
-        time_s=0.0,
-        gauges={Gauge.MEMORY_USED_BYTES: 100.0},
-        counters={},
-        totals=totals,
-    )
-    one = DeviceView(
-        identity=WHO,
-        backend="fake",
-        state="ok",
-        sample=sample,
-        totals=totals,
-        accumulated=energy or {},
-    )
-    return replace(one, **changes)  # type: ignore[arg-type]
-
-
-def instance(gauges: dict[Gauge, float]) -> Instance:
-    return Instance(
-        gpu_instance=2,
-        compute_instance=0,
-        uuid=MIG,
-        profile="1g",
-        slices=1,
-        slices_max=7,
-        gauges=gauges,
-    )
-
-
-def with_instances(one: DeviceView, *parts: Instance) -> DeviceView:
-    assert one.sample is not None
-    return replace(one, sample=replace(one.sample, instances=parts))
-
-
-def drawn(shares: Shares, last: DeviceView) -> Samples:
-    page = Page(Dropped())
-    shares.draw(page, own_labels(WHO), last)
-    return Samples(page.text(HEADS, {}).decode())
 
 
 def test_only_a_single_holder_is_named() -> None:
-    assert names_of((A,), "7") == Owners("ns", "a", "main", "7")
-    assert names_of((A, B), "7") == names_of((), "7") == names_of(None, "7") == Owners(hpc_job="7")
+    assert names_of((A,), "7") == HolderLabels("ns", "a", "main", "7")
+    assert (
+        names_of((A, B), "7")
+        == names_of((), "7")
+        == names_of(None, "7")
+        == HolderLabels(hpc_job="7")
+    )
 
 
 def test_a_device_and_its_instances_have_owners_of_their_own() -> None:
     part = instance({})
     jobs = {Place(0, 2): ("5",)}
     whole, parts = owners_of(view(0), [part], snapshot(mig=(B,)), jobs)
-    assert whole == Owners()
-    assert parts == ((part, Owners("ns", "b", "main", "5")),)
-    assert owners_of(view(0), [part], None, {})[1] == ((part, Owners()),)
+    assert whole == HolderLabels()
+    assert parts == ((part, HolderLabels("ns", "b", "main", "5")),)
+    assert owners_of(view(0), [part], None, {})[1] == ((part, HolderLabels()),)
 
 
 def test_the_holder_of_a_whole_device_has_all_its_work() -> None:
@@ -224,7 +174,8 @@ def test_compute_instances_of_one_gpu_instance_share_its_numbers() -> None:
         memory = {Gauge.MEMORY_USED_BYTES: 40.0}
         parts = (instance(memory), replace(instance(memory), compute_instance=1, uuid=other))
         one = with_instances(view(seconds, busy_s=float(seconds), identity=mig), *parts)
-        last = replace(one, instance_totals={MIG: {Total.BUSY_NS: seconds * S}, other: {}})
+        worked = {Total.OBSERVED_NS: seconds * S, Total.BUSY_NS: seconds * S}
+        last = replace(one, instance_totals={MIG: worked, other: {}})
         shares.take(last, whole, seconds * S)
     page = drawn(shares, last)
     assert page.total(f"{G}attribution_info", method="mig", reason="") == 1
@@ -262,7 +213,8 @@ def test_instances_share_a_device_by_their_slices() -> None:
     for seconds in range(4):
         part = instance({Gauge.MEMORY_USED_BYTES: 40.0})
         one = with_instances(view(seconds, busy_s=float(seconds), identity=mig), part)
-        last = replace(one, instance_totals={MIG: {Total.BUSY_NS: seconds * S}})
+        worked = {Total.OBSERVED_NS: seconds * S, Total.BUSY_NS: seconds * S}
+        last = replace(one, instance_totals={MIG: worked})
         shares.take(last, snapshot(mig=(B,)), seconds * S)
     page = drawn(shares, last)
     assert page.total(f"{G}attribution_info", method="mig") == 1

@@ -3,7 +3,7 @@ from dataclasses import replace
 from inferometer.gpu.page.fields import default, read
 from inferometer.gpu.page.names import (
     Fixed,
-    Owners,
+    HolderLabels,
     dcgm_labels,
     device_node,
     info_labels,
@@ -34,7 +34,7 @@ SLICE = Instance(
     slices=1,
     slices_max=7,
 )
-HELD = Owners("ns", "pod", "main", "77")
+HELD = HolderLabels("ns", "pod", "main", "77")
 
 
 def names(mode: str) -> list[tuple[str, bool]]:
@@ -57,7 +57,7 @@ def test_a_name_comes_once() -> None:
 
 
 def test_labels_are_those_of_dcgm_exporter_in_its_order() -> None:
-    labels = dcgm_labels(ONE, None, Owners(), fixed=Fixed("n1"), lower=False)
+    labels = dcgm_labels(ONE, None, HolderLabels(), fixed=Fixed("n1"), lower=False)
     assert labels.text == (
         'gpu="3",UUID="GPU-1",pci_bus_id="00000000:1B:00.0",device="nvidia4",'
         'modelName="H100",Hostname="n1"'
@@ -78,7 +78,7 @@ def test_a_fact_is_left_out_where_there_is_no_room() -> None:
 
 def test_a_fact_that_is_not_known_is_no_label() -> None:
     fixed = Fixed("", (("DCGM_FI_DEV_MINOR_NUMBER", "minor"),))
-    labels = dcgm_labels(replace(ONE, minor=None), None, Owners(), fixed=fixed, lower=False)
+    labels = dcgm_labels(replace(ONE, minor=None), None, HolderLabels(), fixed=fixed, lower=False)
     assert "MINOR" not in labels.text
     assert "Hostname" not in labels.text
 

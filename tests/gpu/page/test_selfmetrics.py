@@ -147,3 +147,13 @@ def test_what_the_kernel_tells_in_part_is_shown_in_part(tmp_path: Path) -> None:
     assert found["process_cpu_seconds_total"] == 18 / os.sysconf("SC_CLK_TCK")
     assert "process_start_time_seconds" not in found
     assert "process_max_fds" not in found
+
+
+def test_a_call_of_no_device_that_does_not_return_is_told() -> None:
+    page = Page(Dropped())
+    draw_backend(page, BackendView(name="nvml", state="running", calls_inflight={"discover": 4.5}))
+    name = f"{X}backend_call_inflight_seconds"
+    assert samples(page).value(name, backend="nvml", call="discover") == 4.5
+    page = Page(Dropped())
+    draw_backend(page, BackendView(name="nvml", state="running"))
+    assert samples(page).find(name) == []

@@ -188,7 +188,7 @@ def test_a_server_that_hangs_costs_the_timeout(server: Server, api: ApiServer) -
         ca_path=api.ca_path,
         timeout_s=0.3,
     )
-    with pytest.raises(ApiError, match="TimeoutError"):
+    with pytest.raises(ApiError, match=r"TimeoutError|in time"):  # or it took long to connect
         fetch(short)
 
 

@@ -18,12 +18,15 @@ from support.fake_kubelet import DISABLED, GPU_A, GPU_B, GrpcKubelet, pod
 
 A = Holder("serving", "a", "vllm")
 B = Holder("serving", "b", "vllm")
+PATIENCE_S = 30.0
 UID = "5f1d2c3b-aaaa-bbbb-cccc-0123456789ab"
 
 
 @pytest.fixture
 def source(socket_path: Path, tmp_path: Path) -> Direct:
-    return Direct(Kubelet(socket_path), log_root=tmp_path, clock=lambda: 100.0)
+    return Direct(
+        Kubelet(socket_path, timeout_s=PATIENCE_S), log_root=tmp_path, clock=lambda: 100.0
+    )
 
 
 def claiming(name: str, *claims: ClaimedDevice) -> PodResources:
@@ -100,7 +103,9 @@ def test_an_api_server_that_fails_is_counted_and_names_must_do(
     socket_path: Path, tmp_path: Path
 ) -> None:
     api = ApiServer(host="127.0.0.1", port=1, node="n", token_path=tmp_path / "none")
-    source = Direct(Kubelet(socket_path), log_root=tmp_path, slices=Slices(api))
+    source = Direct(
+        Kubelet(socket_path, timeout_s=PATIENCE_S), log_root=tmp_path, slices=Slices(api)
+    )
     with GrpcKubelet(socket_path, [pod("a", GPU_A)]) as kubelet:
         source.read()
         assert source.errors == {}  # without claims it is not asked
@@ -122,7 +127,7 @@ def test_a_shut_gate_is_counted_once_for_each_kubelet(source: Direct, socket_pat
 def test_logs_that_cannot_be_read_cost_names_and_not_the_map(
     socket_path: Path, tmp_path: Path
 ) -> None:
-    source = Direct(Kubelet(socket_path), log_root=tmp_path / "nowhere")
+    source = Direct(Kubelet(socket_path, timeout_s=PATIENCE_S), log_root=tmp_path / "nowhere")
     with GrpcKubelet(socket_path, [pod("a", GPU_A)]):
         found = source.read()
     assert found.holders == {DeviceKey(uuid=GPU_A): (A,)}

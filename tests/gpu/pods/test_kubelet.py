@@ -7,10 +7,12 @@ from inferometer.gpu.pods.proto import PodResources, encode_list
 from inferometer.gpu.pods.unary import CallError
 from support.fake_kubelet import DISABLED, GPU_A, NOT_FOUND, GrpcKubelet, pod
 
+PATIENCE_S = 30.0
+
 
 def test_the_list_of_a_real_grpc_server_is_read(socket_path: Path) -> None:
     with GrpcKubelet(socket_path, [pod("a", GPU_A), pod("idle")]):
-        assert Kubelet(socket_path).pods() == (pod("a", GPU_A), pod("idle"))
+        assert Kubelet(socket_path, timeout_s=PATIENCE_S).pods() == (pod("a", GPU_A), pod("idle"))
 
 
 @pytest.mark.parametrize("bytes_min", [64 << 10, 4 << 20])
@@ -19,7 +21,7 @@ def test_a_list_of_many_shared_devices_is_read_whole(socket_path: Path, bytes_mi
     pods = tuple(pod(f"p{n}", *(f"{GPU_A}::{slot}" for slot in range(100))) for n in range(count))
     with GrpcKubelet(socket_path, pods) as kubelet:
         assert len(kubelet.answer) > bytes_min
-        assert Kubelet(socket_path, timeout_s=30).pods() == pods
+        assert Kubelet(socket_path, timeout_s=PATIENCE_S).pods() == pods
 
 
 @pytest.mark.parametrize(
@@ -35,12 +37,12 @@ def test_an_answer_that_is_no_list_has_its_reason(
     with GrpcKubelet(socket_path) as server:
         server.answer = answer
         with pytest.raises(CallError) as caught:
-            Kubelet(socket_path).pods()
+            Kubelet(socket_path, timeout_s=PATIENCE_S).pods()
     assert caught.value.reason == reason
 
 
 def test_get_that_is_disabled_tells_of_a_shut_gate_once(socket_path: Path) -> None:
-    kubelet = Kubelet(socket_path)
+    kubelet = Kubelet(socket_path, timeout_s=PATIENCE_S)
     with GrpcKubelet(socket_path) as server:
         server.get_failure = DISABLED
         assert [kubelet.gate_is_shut() for _ in range(3)] == [True, False, False]
@@ -51,7 +53,7 @@ def test_get_that_is_disabled_tells_of_a_shut_gate_once(socket_path: Path) -> No
 def test_get_that_answers_tells_of_an_open_gate(
     socket_path: Path, failure: tuple[object, str] | None
 ) -> None:
-    kubelet = Kubelet(socket_path)
+    kubelet = Kubelet(socket_path, timeout_s=PATIENCE_S)
     with GrpcKubelet(socket_path) as server:
         server.get_failure = None if failure is None else NOT_FOUND
         assert [kubelet.gate_is_shut() for _ in range(3)] == [False, False, False]
@@ -59,7 +61,7 @@ def test_get_that_answers_tells_of_an_open_gate(
 
 
 def test_a_new_kubelet_is_asked_again(socket_path: Path) -> None:
-    kubelet = Kubelet(socket_path)
+    kubelet = Kubelet(socket_path, timeout_s=PATIENCE_S)
     for _ in range(2):
         with GrpcKubelet(socket_path) as server:
             server.get_failure = DISABLED
@@ -67,7 +69,7 @@ def test_a_new_kubelet_is_asked_again(socket_path: Path) -> None:
 
 
 def test_a_kubelet_that_does_not_answer_is_asked_again_later(socket_path: Path) -> None:
-    kubelet = Kubelet(socket_path, timeout_s=0.1)
+    kubelet = Kubelet(socket_path, timeout_s=PATIENCE_S)
     assert not kubelet.gate_is_shut()  # there is no socket yet
     with GrpcKubelet(socket_path) as server:
         server.get_failure = (DISABLED[0].__class__.UNAVAILABLE, "starting")
@@ -77,7 +79,7 @@ def test_a_kubelet_that_does_not_answer_is_asked_again_later(socket_path: Path) 
 
 
 def test_a_kubelet_without_get_has_no_gate(socket_path: Path) -> None:
-    kubelet = Kubelet(socket_path)
+    kubelet = Kubelet(socket_path, timeout_s=PATIENCE_S)
     with GrpcKubelet(socket_path) as server:
         server.get_failure = (DISABLED[0].__class__.UNIMPLEMENTED, "unknown method Get")
         assert not kubelet.gate_is_shut()

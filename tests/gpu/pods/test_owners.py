@@ -69,3 +69,14 @@ def test_without_names_of_pods_processes_are_not_known_rather_than_nobodys(owner
 
 def test_no_data_is_no_data(owners: Owners) -> None:
     assert owners.uses(None, read_ns=None, snapshot=NAMED, target=GPU) is None
+
+
+def test_a_process_that_is_not_told_for_once_goes_on_from_where_it_was(owners: Owners) -> None:
+    owners.uses((Process(7, 0, 5_000),), read_ns=1, snapshot=NAMED, target=GPU)
+    blank = owners.uses((Process(7, 0, None),), read_ns=2, snapshot=NAMED, target=GPU)
+    assert blank == (ProcessUse(A, None, 0),)
+    uses = owners.uses((Process(7, 0, 5_300),), read_ns=3, snapshot=NAMED, target=GPU)
+    assert uses == (ProcessUse(A, 300, 0),)
+    owners.uses((), read_ns=4, snapshot=NAMED, target=GPU)
+    anew = owners.uses((Process(7, 0, 6_000),), read_ns=5, snapshot=NAMED, target=GPU)
+    assert anew == (ProcessUse(A, 6_000, 0),), "one that was not listed is another process"

@@ -1,7 +1,6 @@
 """GX-06: a kubelet that is missing, hanging, closing or lying costs labels, and no more."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from inferometer.gpu.pods.mapfile import MapFile
 from inferometer.gpu.pods.podmap import PodMap
 from inferometer.gpu.pods.tick import Tick
 from support.fake_kubelet import GPU_A, GPU_B, Call, GrpcKubelet, RawKubelet, pod
+from support.sidecar import wait_until
 
 pytestmark = pytest.mark.req("GX-06")
 
@@ -27,10 +27,10 @@ TWO = Target(uuid=GPU_B, minor=1)
 class Exporter:
     """The map as the exporter has it, with a clock that the test moves."""
 
-    def __init__(self, socket_path: Path, logs: Path) -> None:
+    def __init__(self, socket_path: Path, logs: Path, *, timeout_s: float = 30) -> None:
         self.now_s = 1000.0
         clock = lambda: self.now_s  # noqa: E731 - a clock, not a function to be named
-        source = Direct(Kubelet(socket_path, timeout_s=0.3), log_root=logs, clock=clock)
+        source = Direct(Kubelet(socket_path, timeout_s=timeout_s), log_root=logs, clock=clock)
         self.map = PodMap(source, clock=clock)
 
     def look(self) -> Snapshot:
@@ -80,10 +80,9 @@ def go_away(call: Call) -> None:
 @pytest.mark.parametrize(
     ("script", "reasons"),
     [
-        (hang, {"timeout"}),
         (close, {"closed"}),
         (close_in_the_middle, {"closed"}),
-        (lie_in_http, {"closed", "protocol", "timeout"}),
+        (lie_in_http, {"closed", "protocol"}),
         (lie_in_grpc, {"garbage"}),
         (refuse, {"grpc_status"}),
         (go_away, {"goaway"}),
@@ -99,6 +98,14 @@ def test_a_kubelet_that_does_not_tell_the_truth_costs_the_labels_and_is_counted(
     (reason,) = found.errors
     assert reason in reasons
     assert found.errors[reason] == 1
+
+
+def test_a_kubelet_that_hangs_costs_the_labels_and_is_counted(
+    socket_path: Path, tmp_path: Path
+) -> None:
+    with RawKubelet(socket_path, hang):
+        found = Exporter(socket_path, tmp_path, timeout_s=0.3).look()
+    assert (found.attributed, found.of(ONE), found.errors) == (False, None, {"timeout": 1})
 
 
 def test_a_missing_socket_costs_the_labels_and_is_counted(exporter: Exporter) -> None:
@@ -168,12 +175,13 @@ def test_nobody_ever_waits_for_a_kubelet_that_hangs(socket_path: Path, tmp_path:
         kubelet.slow.clear()
         looking = threading.Thread(target=exporter.look)
         looking.start()
-        started_s = time.monotonic()
+        wait_until(lambda: bool(kubelet.calls), what="the call that hangs")
         for _ in range(1000):
-            exporter.map.snapshot()
-        assert time.monotonic() - started_s < 0.3
+            assert not exporter.map.snapshot().attributed
+        assert looking.is_alive()
+        kubelet.slow.set()
         looking.join()
-    assert exporter.map.snapshot().errors == {"timeout": 1}
+    assert exporter.map.snapshot().of(ONE) == (A,)
 
 
 def test_of_a_pod_only_its_three_names_can_become_labels(

@@ -259,3 +259,47 @@ def test_names_of_calls_are_bounded_over_children_too() -> None:
         work.restart()
         work.beaten(beat(1, **{f"{child} {number}": 1 for number in range(NAMES_MAX)}))
     assert len(work.calls) <= 2 * (NAMES_MAX + 1)
+
+
+@pytest.mark.parametrize("driver", [False, True])
+def test_bytes_that_a_child_continued_go_on_from_where_the_next_one_begins(driver: bool) -> None:  # noqa: FBT001
+    moved = Counter.PCIE_TRANSMIT_BYTES
+    counters = DriverCounters()
+    counters.take({moved: 2**32 + 100, REPLAYS: 9}, 0)  # over a wrap of the driver's 32 bits
+    counters.take({moved: 2**32 + 150, REPLAYS: 9}, 1)
+    if driver:
+        counters.expect_restart()
+    counters.child_started()
+    counters.take({moved: 170}, 2)
+    assert counters.sums[moved] == 50, "how much of 170 bytes is new, nobody knows"
+    counters.take({moved: 190}, 3)
+    assert counters.sums[moved] == 70
+    assert counters.refused == {}
+    counters.take({moved: 10, REPLAYS: 3}, 4)
+    refused = {moved} if driver else {moved, REPLAYS}
+    assert counters.refused_now == refused, "what the driver itself counts does not begin anew"
+
+
+def test_what_was_refused_is_told_until_the_next_time() -> None:
+    counters = DriverCounters()
+    counters.take({REPLAYS: 1000, ENERGY: 5}, 0)
+    counters.take({REPLAYS: 3, ENERGY: 6}, 1)
+    assert counters.refused_now == {REPLAYS}
+    counters.take({ENERGY: 7}, 2)
+    assert counters.refused_now == frozenset()
+
+
+def test_a_total_that_is_counted_elsewhere_adds_nothing() -> None:
+    running: Running[str] = Running()
+    running.take({"a": 5})
+    running.take({"a": 8}, passing=["a"])
+    running.take({"a": 9})
+    assert running.sums == {"a": 6}
+
+
+def test_events_say_how_far_they_go_in_the_kernels_log() -> None:
+    work = Work()
+    work.counted(EventTotals("GPU-1", {48: Xid(1, 5.0)}, 48, {}, 41))
+    work.beaten(Heartbeat({}, {}, None, {}, 0, 40))
+    work.counted(EventTotals("GPU-1", {}, 0, {}))
+    assert work.kernel_sequence == 41

@@ -124,7 +124,7 @@ def test_a_sick_devices_values_vanish_until_the_next_tick(slots: Slots, state: D
     slots.take(Condition("GPU-0", state, 15, backend_lost=False), 2 * S)
     shown = view(slots, 2)
     assert (shown.state, shown.sample, shown.last_sample_s) == (state, None, 1e9 + 1)
-    assert shown.recovery_action == 1
+    assert shown.recovery_action == (1 if state == "reset_required" else None)
     slots.take(Condition("GPU-0", "ok", None, backend_lost=False), 3 * S)
     assert view(slots, 3).state == state
     slots.take(sample(4, energy=100), 4 * S)
@@ -250,3 +250,124 @@ def test_all_stalled_means_all_that_have_no_other_trouble(slots: Slots) -> None:
     assert slots.all_stalled(6 * S)
     slots.take(Condition("GPU-0", "lost", 15, backend_lost=False), 6 * S)
     assert not slots.all_stalled(6 * S), "a new child would not bring them back"
+
+
+RECEIVED, SUMMED = Counter.PCIE_RECEIVE_BYTES, Total.PCIE_RECEIVE_BYTES
+
+
+def received(now_s: float, *, counted: int | None = None, summed: int | None = None) -> Sample:
+    return replace(
+        sample(now_s),
+        counters={} if counted is None else {RECEIVED: counted},
+        totals={} if summed is None else {SUMMED: summed},
+    )
+
+
+def both(slots: Slots, now_s: float) -> int:
+    shown = view(slots, now_s)
+    return shown.accumulated.get(RECEIVED, 0) + shown.totals.get(SUMMED, 0)
+
+
+def test_what_is_counted_and_summed_by_turns_is_never_added_twice(slots: Slots) -> None:
+    sums = []
+    for now_s, one in enumerate(
+        (
+            received(1, counted=1000),
+            received(2, counted=1100),  # 100
+            received(3, summed=50),  # nothing counts: 50 of the 100 until then
+            received(4, summed=80),
+            received(5, counted=1300),  # of these 200, 80 are known already
+            received(6, counted=1310, summed=90),
+            received(7, summed=95),
+        ),
+        1,
+    ):
+        slots.take(one, now_s * S)
+        sums.append(both(slots, now_s))
+    assert sums == [0, 100, 150, 180, 180, 190, 195]
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_counter_that_cannot_be_true_is_left_out_with_the_reason(
+    slots: Slots,
+    reset: bool,  # noqa: FBT001
+) -> None:
+    slots.take(sample(1, energy=100), 1 * S)
+    if reset:
+        slots.expect_restart()
+    slots.take(sample(2, energy=7), 2 * S)
+    shown = view(slots, 2)
+    assert shown.sample is not None
+    assert shown.sample.counters == ({ENERGY: 7} if reset else {})
+    assert shown.unsupported.get(str(ENERGY)) == (None if reset else "implausible")
+    slots.take(sample(3, energy=130), 3 * S)
+    shown = view(slots, 3)
+    assert shown.sample is not None
+    assert shown.sample.counters == {ENERGY: 130}
+    assert str(ENERGY) not in shown.unsupported
+
+
+def test_bytes_that_began_anew_with_a_child_are_shown_at_once(slots: Slots) -> None:
+    slots.take(received(1, counted=2**32 + 5), 1 * S)
+    slots.child_ended(None)
+    slots.child_started()
+    slots.take(received(2, counted=7), 2 * S)
+    slots.take(received(3, counted=10), 3 * S)
+    shown = view(slots, 3)
+    assert shown.accumulated == {RECEIVED: 3}
+    assert shown.implausible == {"sm_ratio": 4}
+
+
+def test_no_event_is_claimed_while_one_might_pass_unheard(slots: Slots) -> None:
+    assert view(slots, 1).xid_last is None
+    slots.take(EventTotals("GPU-0", {}, 0, {}), 0)
+    assert view(slots, 1).events_heard
+    slots.take(EventTotals("GPU-0", {}, 0, {}, heard=False), 0)
+    assert not view(slots, 1).events_heard
+    slots.take(EventTotals("GPU-0", {48: Xid(1, 5.0)}, 48, {}), 0)
+    shown = view(slots, 1)
+    assert (shown.events_heard, shown.xids) == (True, {48: Xid(1, 5.0)})
+
+
+def test_without_a_child_nobody_hears_events(slots: Slots) -> None:
+    slots.take(EventTotals("GPU-0", {48: Xid(1, 5.0)}, 48, {}), 0)
+    slots.child_ended("stalled")
+    assert not view(slots, 1).events_heard
+    slots.child_started()
+    slots.take(sample(2), 2 * S)
+    assert not view(slots, 2).events_heard
+    slots.take(EventTotals("GPU-0", {}, 0, {}), 0)
+    shown = view(slots, 2)
+    assert (shown.events_heard, shown.xids, shown.xid_last) == (True, {48: Xid(1, 5.0)}, 48)
+
+
+def test_a_demand_from_before_outlives_only_the_state_that_it_led_to(slots: Slots) -> None:
+    well = replace(sample(1), gauges={Gauge.RECOVERY_ACTION: 0.0})
+    slots.take(well, 1 * S)
+    slots.take(Condition("GPU-0", "reset_required", 16, backend_lost=False), 2 * S)
+    assert view(slots, 2).recovery_action is None, (
+        "nothing to be done was of a device that was well"
+    )
+    slots.take(sample(3), 3 * S)
+    slots.child_ended("stalled")
+    assert view(slots, 3).recovery_action is None
+
+
+def test_a_device_that_cannot_be_told_apart_is_expected_too(slots: Slots) -> None:
+    slots.take(Hello("", ("GPU-0",), 4, devices_listed=4), 0)
+    assert slots.expected == 4
+    slots.take(Hello("", ("GPU-0",), 4, devices_listed=3), 0)
+    assert slots.expected == 4, "one that was lost since still counts"
+    slots.child_ended(None)
+    slots.take(Hello("", ("GPU-0",), 4, devices_listed=None), 0)
+    assert slots.expected == 1
+
+
+def test_a_device_is_well_that_was_read_and_does_not_hang(slots: Slots) -> None:
+    assert not slots.any_well(0)
+    slots.take(sample(1), 1 * S)
+    assert slots.any_well(2 * S)
+    assert not slots.any_well(6 * S)
+    slots.take(sample(7), 7 * S)
+    slots.take(Condition("GPU-0", "lost", 15, backend_lost=False), 7 * S)
+    assert not slots.any_well(7 * S)

@@ -2,12 +2,26 @@
 
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from support.gpu_child import LIMITS, alive, child_of, children, energy, states, supervised, up
+from inferometer.gpu.supervision.supervise import Supervisor
+from support.gpu_child import (
+    LIMITS,
+    PACE,
+    alive,
+    child_of,
+    children,
+    command,
+    energy,
+    path_to_support,
+    states,
+    supervised,
+    up,
+)
 from support.scripted_backend import Script
 from support.sidecar import wait_until
 
@@ -108,7 +122,7 @@ def test_xids_are_counted_over_children_and_79_loses_the_device(script: Script) 
         up(supervisor)
         wait_until(lambda: 48 in supervisor.views()[0].xids, what="events")
         assert supervisor.views()[0].xids[48].seen == 2
-        assert supervisor.views()[1].events == {"ecc_dbe": 1}
+        wait_until(lambda: supervisor.views()[1].events == {"ecc_dbe": 1}, what="the other's")
         os.kill(child_of(supervisor), signal.SIGKILL)
         wait_until(lambda: supervisor.views()[0].xids[48].seen == 4, what="events again")
         script.set(fail={"0": {"state": "lost", "code": 15}}, events=[(0, "xid", 79)] * 4)
@@ -149,3 +163,58 @@ def test_a_driver_that_is_being_unbound_is_let_go_of(script: Script) -> None:
         wait_until(lambda: supervisor.backend().state == "released", what="released")
         assert supervisor.backend().reason == "driver_unbind"
         wait_until(lambda: not alive(pid), what="its end")
+
+
+def test_after_a_driver_was_unbound_the_others_are_not_left_alone_for_long(script: Script) -> None:
+    waits = replace(LIMITS.waits, released_s=600.0, unbound_s=0.5)
+    with supervised(script, limits=replace(LIMITS, waits=waits)) as supervisor:
+        up(supervisor)
+        pid = child_of(supervisor)
+        script.set(fail_events="driver_unbind")
+        wait_until(lambda: not alive(pid), what="its end")
+        script.set(fail_events=None)
+        up(supervisor)
+
+
+@pytest.mark.req("GX-03")
+def test_a_child_that_hangs_in_listing_devices_is_replaced_once_none_is_well(
+    script: Script,
+) -> None:
+    with supervised(script, limits=replace(LIMITS, hung_s=0.6)) as supervisor:
+        up(supervisor)
+        script.set(hang_discover=[True])
+
+        def calls() -> Mapping[str, float]:
+            return supervisor.backend().calls_inflight
+
+        wait_until(lambda: max(calls().values(), default=0.0) > 1.0, what="the call")
+        assert list(calls()) == ["discover"]
+        assert states(supervisor) == {0: "ok", 1: "ok"}
+        assert supervisor.backend().restarts == {}, "what is well goes on being read"
+        lost = {"state": "lost", "code": 15}
+        script.set(fail={"0": lost, "1": lost})
+        wait_until(lambda: supervisor.backend().restarts == {"hung": 1}, what="its end")
+        assert calls() == {}
+        script.set(hang_discover=[], fail={})
+        up(supervisor)
+
+
+def test_an_xid_of_the_kernels_log_counts_once_however_soon_the_child_dies(
+    script: Script, tmp_path: Path
+) -> None:
+    log = tmp_path / "kmsg"
+    log.write_bytes(b"3,41,5000000,-;NVRM: Xid (PCI:0000:18:00): 48, pid=1\n")
+    script.set(pci_bus_id="00000000:18:00.0", devices=1)
+    rare = replace(PACE, heartbeat_s=9.0)  # none comes between the XID and the child's end
+    with path_to_support():
+        supervisor = Supervisor(replace(command(script, rare), kernel_log=log), limits=LIMITS)
+        supervisor.start()
+        try:
+            wait_until(lambda: 48 in dict(*[v.xids for v in supervisor.views()]), what="the XID")
+            os.kill(child_of(supervisor), signal.SIGKILL)
+            wait_until(lambda: supervisor.backend().restarts != {}, what="its end")
+            up(supervisor, 1)
+            wait_until(lambda: supervisor.views()[0].events_heard, what="events of the next")
+            assert supervisor.views()[0].xids[48].seen == 1
+        finally:
+            supervisor.stop()

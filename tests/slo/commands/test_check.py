@@ -39,6 +39,38 @@ def test_a_good_document_says_how_soon_each_slo_is_told(
     )
 
 
+@pytest.mark.req("SC-03")
+def test_an_slo_that_cannot_fire_is_an_error_at_its_place(
+    good: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good.write_text(f"{GOOD}alerts: {{min_bad: 40000}}\n")
+    assert main([str(good)]) == 1
+    told = capsys.readouterr().out.splitlines()
+    message = (
+        "'chat-all' cannot fire in these windows: fast (1h), medium (6h), cliff (30m), slow (1d);"
+        " at 10 requests a minute they never hold 40000 bad ones"
+    )
+    assert told[:2] == [
+        f"{good}:5:5: {message} [E09]",
+        "hint: lower alerts.min_bad, or say with --requests-per-minute how many there are",
+    ]
+    assert told[-3].startswith("  100 % outage pages never, 50 % never; smallest error that pages")
+    assert told[-3].endswith("pages none, that tickets 92.6 %")
+    assert main([str(good), "--requests-per-minute", "1400"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "At 1400 requests a minute:"
+    assert "pages in 31 min" in told[3]
+
+
+def test_an_slo_that_wants_no_alerts_need_not_fire(
+    good: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good.write_text(f"{GOOD}alerts: {{min_bad: 40000, page: false, ticket: false}}\n")
+    assert main([str(good), "--requests-per-minute", "1", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["problems"], told["requests_per_minute"]) == ([], 1)
+
+
 @pytest.mark.req("SC-01")
 def test_all_problems_of_all_files_come_at_once_by_place(
     good: Path, capsys: pytest.CaptureFixture[str]

@@ -126,6 +126,31 @@ def test_values_that_would_break_a_file_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.req("SC-02")
+def test_a_cluster_that_is_named_twice_would_write_its_groups_twice(
+    good: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match="'a' is named twice"):
+        main(
+            [str(good), "-o", str(tmp_path / "out"), *["--cluster=a", "--cluster=b"], "--cluster=a"]
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_timezone_is_told_beside_other_errors(tmp_path: Path) -> None:
+    path = tmp_path / "slo.yaml"
+    path.write_text(
+        "apiVersion: inferometer/v1\nkind: SLO\nmetadata: {name: a, owner: b}\n"
+        "window: {calendar: month, timezone: Europe/Berlim}\n"
+        "classes:\n  - {name: x, objective: 99, good: {ttft: 0s}}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        main([str(path), "-o", str(tmp_path / "out")])
+    told = [str(problem) for problem in caught.value.problems]
+    assert len(told) == 2
+    assert "did you mean 'Europe/Berlin'?" in "".join(told)
+
+
 def test_after_two_hyphens_a_word_is_a_file(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="-o: cannot be read"):
         main(["--output", str(tmp_path), "--", "-o"])

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,9 @@ from inferometer.errors import WorldError
 from inferometer.slo.budget import Counts
 from inferometer.slo.commands import ledger
 from inferometer.slo.commands.status import main
-from inferometer.slo.ledger.book import Bucket, Entry
+from inferometer.slo.ledger.book import Book, Bucket, Entry
 from inferometer.slo.ledger.store import FileStore, Stored
-from support.live_slos import DOCUMENTS, Live
+from support.live_slos import DAY_S, DOCUMENTS, Live
 from support.scripted_prometheus import Asked, ScriptedPrometheus, reply, vector
 
 ONE: Final = """\
@@ -145,6 +145,8 @@ def test_a_ledger_that_is_scraped_gives_budget_and_coverage(
         ({"objective:ratio": 0.95}, "other objective", 1),
         ({"count": 41_000}, "partial", 0),
         ({"count": None}, "partial", 0),
+        ({"budget_remaining:ratio": None}, "no budget", 1),
+        ({"budget_remaining:ratio": None, "total:increase5m": 0}, "idle", 0),
         ({"budget_remaining:ratio": 0.1}, "ok", 0),
         ({"budget_remaining:ratio": 0.0}, "ok", 1),
     ],
@@ -195,6 +197,7 @@ def test_a_state_says_whether_numbers_can_be_believed(
     cells = re.split(r"\s{2,}", line)
     assert (cells[-1], found) == (state, code)
     assert cells[7] == "ttft"
+    assert ("load the slo.yaml" in text) == (state == "no budget")
     if state == "ok" and code == 0:
         assert cells[6] == "not burning"
 
@@ -209,6 +212,67 @@ def test_another_definition_is_dated(
     store.save(Stored({("llm", "chat-all"): Entry(day, day, days)}, 0))
     _, text = told(live.url, str(slos), "--store", str(store.path), capsys=capsys)
     assert "what counts as good was changed on 2026-01-02" in text
+
+
+def counted_until(until_s: int, *slos: str) -> Book:
+    """Return what a ledger knows that was last run at a moment: a million, and nothing bad."""
+    of = datetime.fromtimestamp(until_s, UTC).date()
+    counts = Counts(Decimal(10**6), Decimal(0), 30 * DAY_S)
+    days = {of: Bucket("ab", Counts(), counts, until_s - 60, until_s)}
+    return {("llm", slo): Entry(of, of, days, "UTC") for slo in slos}
+
+
+def test_what_came_after_the_last_pass_of_a_ledger_counts(
+    live: Live, slos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, until_s = FileStore(tmp_path / "l.json"), live.now_s - 9000
+    store.save(Stored(counted_until(until_s, "chat-all"), 0))
+    before = store.path.read_bytes()
+    _, text = told(
+        live.url, str(slos), "--store", str(store.path), "--format", "json", capsys=capsys
+    )
+    data = json.loads(text)
+    found = {one["slo"]: one for one in data["slos"]}["chat-all"]
+    total, bad, _ = live.recorded[0].truth(until_s, int(data["at"]))
+    assert bad > 0
+    assert found["attainment"]["value"] == pytest.approx(float(1 - bad / (10**6 + total)), abs=1e-9)
+    assert store.path.read_bytes() == before
+
+
+def test_an_slo_that_the_ledger_does_not_know_stands_as_the_rules_say(
+    live: Live, slos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = FileStore(tmp_path / "l.json")
+    store.save(Stored(counted_until(live.now_s, "chat-words"), 0))
+    _, text = told(
+        live.url, str(slos), "--store", str(store.path), "--format", "json", capsys=capsys
+    )
+    found = {one["slo"]: one for one in json.loads(text)["slos"]}["chat-all"]
+    assert (found["budget_left"], found["by_ledger"]) == ({"value": 0.6}, False)
+
+
+@pytest.mark.parametrize(("ago_s", "questions"), [(3600, 9), (60 * DAY_S, 5)])
+def test_the_time_since_the_last_pass_takes_few_questions_however_long_it_is(
+    ago_s: int, questions: int, slos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now_s = 1_795_564_800
+
+    def script(asked: Asked) -> bytes:
+        if asked.path.endswith("runtimeinfo"):
+            return reply({})
+        if "vector(0)" in asked.form["query"]:
+            return reply(vector(({}, 3)))
+        return reply(vector(({}, now_s)) if asked.form["query"] == "time()" else vector())
+
+    store = FileStore(tmp_path / "l.json")
+    names = ("chat-all", "chat-quiet", "chat-words", "chat-slices")
+    store.save(Stored(counted_until(now_s - ago_s, *names), 0))
+    asked = []
+    for more in ((), ("--store", str(store.path))):
+        with ScriptedPrometheus(script) as server:
+            told(server.url, str(slos), *more, capsys=capsys)
+            asked.append(len(server.asked))
+    assert asked[1] - asked[0] == questions
 
 
 def test_two_numbers_for_one_slo_are_an_error(slos: Path) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from datetime import date, timedelta
 from decimal import Decimal
@@ -38,7 +39,11 @@ BUCKETS = st.builds(
 )
 DATES = st.dates(min_value=FIRST, max_value=FIRST + timedelta(days=DAYS_MAX - 1))
 ENTRIES = st.builds(
-    Entry, since=DATES, through=DATES, days=st.dictionaries(DATES, BUCKETS, max_size=4)
+    Entry,
+    since=DATES,
+    through=DATES,
+    days=st.dictionaries(DATES, BUCKETS, max_size=4),
+    zone=st.sampled_from(["", "UTC", "America/Argentina/Buenos_Aires"]),
 )
 BOOKS = st.dictionaries(st.tuples(st.text(max_size=10), st.text(max_size=10)), ENTRIES, max_size=5)
 
@@ -104,6 +109,27 @@ def test_a_slo_of_a_hundred_days_takes_few_bytes() -> None:
     assert len(encode(filled(1), generation=1).head) < 7000
 
 
+def test_a_file_of_the_first_version_is_read() -> None:
+    """It had no timezone in its entries; the text is what that version wrote."""
+    slos = (
+        '[["llm","chat-all","2026-11-24","2026-11-25",["abc"],'
+        '{"2026-11-25":[0,1,2,"12.5","1",60,"7","0",120]}]]'
+    )
+    intro = {
+        "kind": "inferometer-slo-ledger",
+        "version": 1,
+        "generation": 8,
+        "parts": {},
+        "sha256": hashlib.sha256(slos.encode()).hexdigest(),
+    }
+    found = decode_head(f'{json.dumps(intro)[:-1]}, "slos":\n{slos}\n}}\n'.encode())
+    of = date(2026, 11, 25)
+    kept, fresh = Counts(Decimal(7), Decimal(0), 120), Counts(Decimal("12.5"), Decimal(1), 60)
+    entry = Entry(date(2026, 11, 24), of, {of: Bucket("abc", kept, fresh, 1, 2)})
+    assert found.slos == ((("llm", "chat-all"), entry),)
+    assert found.generation == 8
+
+
 def rewritten(book: Book, **changes: Any) -> bytes:
     """Return a head whose fields were changed by somebody who knows the format."""
     data = json.loads(encode(book, generation=1).head)
@@ -118,7 +144,7 @@ def rewritten(book: Book, **changes: Any) -> bytes:
         (b"[" * 100_000, "cut short"),
         (b"[]", "no ledger"),
         (b"{}", "no ledger"),
-        (rewritten({}, version=2), "has version 2"),
+        (rewritten({}, version=3), "has version 3"),
         (rewritten({}, slos=[]), "checksum"),
         (rewritten(filled(1)), "checksum"),
     ],
@@ -159,6 +185,9 @@ DAY = [0, 1, 2, "1", "0", 60]
             [["a", "b", "2026-01-01", "2026-01-01", [], {str(n): 0 for n in range(101)}]],
             "more days",
         ),
+        ([["a", "b", "2026-01-01", "2026-01-01", [], {}, 5]], "timezone that is none"),
+        ([["a", "b", "2026-01-01", "2026-01-01", [], {}, "../../etc"]], "timezone that is none"),
+        ([["a", "b", "2026-01-01", "2026-01-01", [], {}, "UTC", ""]], "SLO that does not fit"),
         *(
             ([["a", "b", "2026-01-01", "2026-01-01", [""], {"2026-01-01": one}]], words)
             for one, words in (

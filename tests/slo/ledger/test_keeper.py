@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from inferometer.slo.budget import Counts
 from inferometer.slo.document import Document, Window
 from inferometer.slo.ledger.book import Key
 from inferometer.slo.ledger.keeper import STALE_S, Keeper, Reader, by_key
-from inferometer.slo.ledger.ledger import Span, Subject
+from inferometer.slo.ledger.ledger import Span, Subject, elapsed_s
 from inferometer.slo.ledger.store import Stored
 from support.slo_rules import Documents, chat, promised
 
@@ -80,7 +81,7 @@ def keeper(shelf: Shelf, source: Steady) -> Keeper:
 
 
 def shown(keeper: Keeper) -> dict[str, float]:
-    registry = Registry()
+    registry = Registry(metrics=keeper.metrics)
     keeper.show(registry)
     text = b"".join(write(registry, openmetrics=False)).decode()
     pairs = (line.rpartition(" ") for line in text.splitlines() if "slo_" in line)
@@ -105,6 +106,34 @@ def test_what_is_known_is_shown_and_nothing_else(keeper: Keeper) -> None:
     assert found[SUCCESS] == NOW_S
     assert not any("budget" in name and "idle" in name for name in found)
     assert any("covered" in name and "idle" in name for name in found)
+
+
+def test_how_much_of_a_window_has_passed_is_shown_as_well(keeper: Keeper) -> None:
+    """A month that began 9 days and 12 hours ago; a rolling window has always passed."""
+    month = Subject(("llm", "month"), Decimal("0.99"), Window(None, "month"), ZoneInfo("UTC"), "a")
+    keeper.clock_s = lambda: datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
+    keeper.source = Steady(keeper.clock_s())
+    keeper.run([ONE, month])
+    found = shown(keeper)
+    for slo, days in (("chat-all", 7), ("month", 9.5)):
+        labels = f'{{namespace="llm",slo="{slo}"}}'
+        assert found[f"inferometer_slo_ledger_elapsed_seconds{labels}"] == days * 86400
+
+
+def test_a_rolling_window_has_passed_on_the_day_of_summer_time_too() -> None:
+    berlin = Subject(ONE.key, ONE.objective, Window(7), ZoneInfo("Europe/Berlin"), "abc")
+    now_s = datetime(2026, 3, 30, 22, 10, tzinfo=UTC).timestamp()
+    assert elapsed_s(berlin, now_s) == 7 * 86400
+
+
+def test_a_cluster_is_a_label_of_each_slo_and_absent_without_one(keeper: Keeper) -> None:
+    keeper.run([ONE])
+    assert not any("cluster" in name for name in shown(keeper))
+    keeper.cluster = "eu"
+    found = shown(keeper)
+    for name in ("budget_remaining_ratio", "ledger_covered_seconds", "ledger_elapsed_seconds"):
+        assert f'inferometer_slo_{name}{{cluster="eu",namespace="llm",slo="chat-all"}}' in found
+    assert found[SUCCESS] == NOW_S
 
 
 def test_a_failure_leaves_what_was_known_until_it_is_stale(keeper: Keeper, source: Steady) -> None:

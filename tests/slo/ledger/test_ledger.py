@@ -1,5 +1,6 @@
 """The ledger against a source that forgets, comes late, fails and begins anew."""
 
+import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -287,6 +288,21 @@ def test_old_days_and_slos_are_forgotten() -> None:
     assert ("llm", "gone") not in passed(gone, source)
 
 
+def test_an_slo_without_data_is_asked_for_as_a_whole_once_a_day() -> None:
+    source, one = Memory({}), subject(Window(90))
+    book = passed({}, source, one)
+    whole = len(source.asked)
+    source.asked.clear()
+    source.now += 3600
+    again = passed(book, source, one)
+    assert len(source.asked) <= 4 < whole
+    source.minutes = traffic(40)  # somebody has made the series of the past
+    source.now += DAY_S
+    assert counted(passed(again, source, one)) == truth(source.minutes)
+    other = dataclasses.replace(one, key=("llm", "other"))
+    assert passed(book, source, other).keys() == {other.key}
+
+
 def test_no_entry_ever_has_more_days_than_are_kept() -> None:
     source = Memory(traffic(1))
     book: Book = {}
@@ -363,6 +379,9 @@ def test_a_definition_is_of_what_counts_as_good_and_nothing_else(documents: Docu
         made_of("objective: 99, good: {ttft: 1s}, weight: token"),
     }
     assert len(others | {plain}) == 5
+    slices = "objective: 99, good: {ttft: 1s}, weight: slice, slice: {length: 5m, good_share: 90}"
+    assert made_of(slices) == made_of(slices.replace("90", "90.0"))
+    assert made_of(slices) != made_of(slices.replace("90", "9"))
 
 
 def test_a_place_is_no_part_of_a_definition(documents: Documents) -> None:

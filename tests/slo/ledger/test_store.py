@@ -142,7 +142,7 @@ from pathlib import Path
 sys.path[:0] = {paths!r}
 from inferometer.slo.ledger.store import FileStore
 from test_store import book
-store = FileStore(Path({path!r}), shard_bytes_max=2000)
+store = FileStore(Path({path!r}), shard_bytes_max=10_000)
 stored = store.load()
 while True:
     n = stored.generation + 1

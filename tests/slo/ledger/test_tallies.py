@@ -12,7 +12,7 @@ from inferometer.prom.errors import PrometheusError
 from inferometer.slo.budget import Counts
 from inferometer.slo.ledger.ledger import Span
 from inferometer.slo.ledger.tallies import Recorded
-from support.live_slos import DAY_S, Live, midnight_s
+from support.live_slos import DAY_S, Live
 from support.scripted_prometheus import Asked, ScriptedPrometheus, reply, vector
 
 CHAT, QUIET = ("llm", "chat-all"), ("llm", "chat-quiet")
@@ -38,7 +38,7 @@ def test_a_span_is_counted_exactly_whatever_its_holes(
     live: Live, client: Client, days_ago: int, start_s: int, length_s: int
 ) -> None:
     chat, quiet = live.recorded
-    begin = midnight_s(live.now_s) - days_ago * DAY_S + start_s
+    begin = live.day_s - days_ago * DAY_S + start_s
     found = Recorded(client).counts(Span(begin, begin + length_s), [CHAT, QUIET, ("llm", "new")])
     expected = {
         key: Counts(*one.truth(begin, begin + length_s))
@@ -50,7 +50,7 @@ def test_a_span_is_counted_exactly_whatever_its_holes(
 def test_spans_that_meet_count_every_sample_once(live: Live, client: Client) -> None:
     """One begins and ends at the very moment of a sample."""
     chat, _ = live.recorded
-    middle = midnight_s(live.now_s) - 10 * DAY_S + 3600
+    middle = live.day_s - 10 * DAY_S + 3600
     source = Recorded(client)
     # The samples lie at 17.25 s; whole seconds on both sides of one, and those beside them.
     for cut in (middle + 17, middle + 18):
@@ -60,7 +60,7 @@ def test_spans_that_meet_count_every_sample_once(live: Live, client: Client) -> 
 
 
 def test_another_cluster_has_other_slos(live: Live, client: Client) -> None:
-    begin = midnight_s(live.now_s) - 2 * DAY_S
+    begin = live.day_s - 2 * DAY_S
     assert Recorded(client, cluster="east").counts(Span(begin, begin + 60), [CHAT]) == {}
 
 
@@ -144,6 +144,6 @@ def test_many_slos_are_asked_for_in_groups() -> None:
 
 
 def test_an_integer_stays_one(live: Live, client: Client) -> None:
-    begin = midnight_s(live.now_s) - 2 * DAY_S
+    begin = live.day_s - 2 * DAY_S
     counts = Recorded(client).counts(Span(begin, begin + 3600), [CHAT])[CHAT]
     assert counts.total == Decimal(60 * 500) / 5

@@ -125,6 +125,16 @@ def test_an_alert_that_needs_more_requests_than_there_are_is_an_error(
     assert told == ([f"'chat-all' has too little traffic for alerts: {deaf}"] if deaf else [])
 
 
+def test_requests_that_were_counted_settle_whether_an_alert_can_come(
+    one: tuple[Document, ...],
+) -> None:
+    offline = [Problem(one[0].classes[0].place, "at a rate that was assumed", code="E09")]
+    busy, idle = looked(scripted(week(10**6, 0)), one), looked(scripted(week(0, 0)), one)
+    assert settled(offline, busy) == ()
+    assert set(codes(settled(offline, idle))) == {"E09", "W02"}
+    assert settled(offline, looked(scripted(week(1, 1, steps=287)), one)) == tuple(offline)
+
+
 def test_alerts_that_nobody_wants_need_no_requests(documents: Documents) -> None:
     rest = "alerts: {page: false, ticket: false}"
     quiet = documents(chat({"all": promised("99")}, rest=rest))

@@ -1,4 +1,4 @@
-"""Proofs: what is proved once, what cannot fire, and that promtool and the model agree.
+"""Proofs: what is proved once, and that promtool and the model agree.
 
 The last tests break the rules on purpose: a proof that lets a wrong rule pass proves nothing.
 """
@@ -18,7 +18,6 @@ from inferometer.slo.proof.prove import (
     Case,
     Job,
     Proof,
-    cannot_fire,
     cases,
     generic,
     jobs,
@@ -63,28 +62,6 @@ def test_windows_wishes_and_guards_are_promises_of_their_own(documents: Document
         }.items()
     ]
     assert len(cases(documents(*texts), 10)) == 4
-
-
-@pytest.mark.parametrize(
-    ("rest", "rate", "windows"),
-    [
-        ("alerts: {min_bad: 400}", 10, "cliff (30m)"),
-        ("alerts: {min_bad: 1000}", 10, "fast (1h), cliff (30m)"),
-        ("alerts: {min_bad: 300}", 10, None),
-        ("alerts: {min_bad: 400}", 20, None),
-        ("alerts: {min_bad: 400, page: false}", 10, None),
-    ],
-)
-def test_a_pair_that_never_holds_enough_bad_requests_is_refused(
-    documents: Documents, rest: str, rate: int, windows: str | None
-) -> None:
-    found = list(cannot_fire(documents(chat({"all": promised("99")}, rest=rest)), rate))
-    assert [problem.code for problem in found] == (["E09"] if windows else [])
-    if windows:
-        (problem,) = found
-        words = set(windows.split(", "))
-        assert all(word in problem.message for word in words)
-        assert problem.place.line > 1
 
 
 def test_without_answers_all_is_unconfirmed_and_a_broken_run_disagrees(

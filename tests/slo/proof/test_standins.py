@@ -78,6 +78,20 @@ def test_a_ledger_covers_the_whole_window(documents: Documents) -> None:
     assert name not in dict(of(case, "retention").series(60))
 
 
+@pytest.mark.req("SC-03")
+def test_a_ledger_covers_of_a_month_what_has_passed_of_it(documents: Documents) -> None:
+    """No ledger of a calendar's window can cover all of it before its end."""
+    (document,) = documents(chat({"all": promised("99")}, rest="window: {calendar: month}"))
+    (case,) = cases([document], 10)
+    series = dict(of(case, "retention-ledger").series(60))
+    key = '{namespace="prove",slo="s0-retention-ledger"}'
+    covered, elapsed = (
+        int(series[f"inferometer_slo_ledger_{what}_seconds{key}"].removesuffix("x60"))
+        for what in ("covered", "elapsed")
+    )
+    assert covered == elapsed < 0.5 * case.subject.promise.window_s
+
+
 def gauge(document: Document, operator: str) -> Foreign:
     assert operator in {"<", ">="}
     source = GaugeSource('t{a="b"}', "<" if operator == "<" else ">=", Decimal("0.5"))

@@ -11,13 +11,23 @@ def said(**event: object) -> list[tuple[object, ...]]:
 
 
 def test_an_event_is_one_token_and_its_size_is_known_by_contract() -> None:
-    assert said(token={"text": "x"}, generated_text=None) == [("Output", "text", 0, None)]
+    assert said(token={"text": "x"}, generated_text=None) == [("Output", "text", 0, 1)]
     assert Tgi.tokens_per_output == 1
 
 
 @pytest.mark.parametrize("token", [{"text": ""}, {"text": None}, {}, None, "x", []])
 def test_a_token_without_text_is_no_output(token: object) -> None:
     assert said(token=token) == []
+
+
+def test_tokens_without_text_come_with_the_output_that_completes_them() -> None:
+    tgi = Tgi()
+    texts = ["Hi", "", "", "🙂", "x", "", "🎉"]
+    frames = [json.dumps({"token": {"text": text}}).encode() for text in texts]
+
+    said = [event for frame in frames for event in tgi.frame(b"", frame)]
+
+    assert typed(said) == [("Output", "text", 0, tokens) for tokens in (1, 3, 1, 2)]
 
 
 def test_the_end_is_told_by_the_generated_text_even_if_it_is_empty() -> None:

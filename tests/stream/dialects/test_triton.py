@@ -23,6 +23,19 @@ def test_a_response_without_text_is_no_output(text: object) -> None:
     assert play({"text_output": text}) == []
 
 
+def test_outputs_with_names_of_the_models_own_are_skipped() -> None:
+    event: dict[str, object] = {"model_name": "m", "OUTPUT_0": "x"}
+    assert play(event, event) == [
+        ("Skipped", "malformed"),
+        ("Named", "m"),
+        ("Skipped", "malformed"),
+    ]
+
+
+def test_an_event_without_outputs_says_nothing_once_the_model_is_known_to_be_read() -> None:
+    assert play({"text_output": "x"}, {"sequence_id": 0})[1:] == []
+
+
 def test_tokens_without_text_are_held_for_the_next_output() -> None:
     said = play(
         {"text_output": "", "num_output_tokens": 2},

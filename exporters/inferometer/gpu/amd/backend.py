@@ -26,6 +26,7 @@ class AmdBackend:
     """All devices that amdsmi lists."""
 
     name: Final = "amd"
+    devices_listed: int | None = None
 
     def __init__(
         self,
@@ -45,13 +46,14 @@ class AmdBackend:
         """The version of amdgpu, as the first device says it."""
         return self._driver_version
 
-    def discover(self) -> Sequence[Identity]:
+    def discover(self, _: Calls | None = None) -> Sequence[Identity]:
         """List the devices; one that tells nothing of itself is left out."""
         try:
             handles = self._library.handles()
         except CallError as error:
             reason = NOT_LOADED if error.code in NO_DRIVER else FAILED
             raise BackendError(reason, str(error), code=error.code) from error
+        self.devices_listed = len(handles)
         found: dict[str, object] = {}
         identities = []
         for index, handle in enumerate(handles):

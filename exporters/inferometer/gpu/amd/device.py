@@ -132,7 +132,7 @@ class AmdDevice:
         return Reading(
             gauges={q: value for q, value in found.items() if isinstance(q, Gauge)},
             counters={q: int(value) for q, value in found.items() if isinstance(q, Counter)},
-            totals=self._totals.read(),
+            totals=self._totals.read() if tier == "fast" else {},
             processes=processes,
             implausible=dict(self._implausible),
         )

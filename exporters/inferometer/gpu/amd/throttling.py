@@ -53,8 +53,11 @@ class Throttling:
 
     @property
     def sums(self) -> Found:
-        """How long each limit has held, in nanoseconds; nothing before the second look."""
-        return dict(self._sums_ns)
+        """How long each limit has held, in nanoseconds; nothing before the second look.
+
+        Nothing either while a look finds no counts: the sums stand still then.
+        """
+        return dict(self._sums_ns) if self._last is not None else {}
 
     @property
     def mask(self) -> int | None:

@@ -51,6 +51,11 @@ class Integral:
         """Whether any time has been watched yet: before, the sum is unknown, not 0."""
         return self.observed_ns > 0
 
+    @property
+    def known(self) -> bool:
+        """Whether the value was known when last it was looked at: else the sum stands still."""
+        return self._moment_ns is not None
+
     def add(self, moment_ns: int, value: float | None) -> None:
         """Take a value (>= 0, finite; None if unknown) of this moment; equal moments add nothing.
 
@@ -98,10 +103,14 @@ class Totals:
                 integral.add(moments_ns[source.gauge], value * source.factor)
 
     def read(self) -> dict[Total, int]:
-        """Return the sums so far, without those that have not begun."""
+        """Return the sums that the last reading has added to.
+
+        Those that have not begun are unknown, and so are those whose gauge is: a sum that stands
+        still says that nothing has happened.
+        """
         totals: dict[Total, int] = {}
         for source, integral in self._integrals.items():
-            if not integral.started:
+            if not integral.started or not integral.known:
                 continue
             totals[source.total] = integral.total
             if source.total is Total.BUSY_NS:

@@ -34,6 +34,11 @@ CALLS_EVERY: Final = 5
 DRIVER: Final = "driver"
 """Why a child ends for which the driver as a whole has failed."""
 
+EVENTS: Final = "events"
+"""In a heartbeat, whose call the wait for events is."""
+STUCK_NS: Final = 3 * NS
+"""A call of no device that takes longer is not waited for when the driver has failed."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -56,6 +61,7 @@ class Crew:
         self._kernel = kernel
         self._clock = clock or Clock()
         self._meter = Meter(clock_ns=self._clock.monotonic_ns)
+        self._watch: Watch | None = None
         self._samplers: dict[str, Sampler] = {}
         self._threads: list[threading.Thread] = []
         self._loads: dict[str, Load] = {}
@@ -73,6 +79,7 @@ class Crew:
         try:
             backend = self._meter.run("open", self._load)
             watch = Watch(backend, self._outbox, self, kernel=self._kernel, clock=self._clock)
+            self._watch = watch
             self._discover(backend)
             self._start("events", watch.run)
             self._attend(backend)
@@ -98,6 +105,11 @@ class Crew:
         """Return all devices that were found."""
         return tuple(self._samplers)
 
+    def resting(self, uuid: str) -> bool:
+        """Return whether a device is left alone, so that nobody can expect to hear of it."""
+        sampler = self._samplers.get(uuid)
+        return sampler is not None and sampler.resting
+
     def uuid_at(self, place: Place) -> str | None:
         """Return the device at this place on the PCI buses."""
         return self._places.get(place)
@@ -117,6 +129,10 @@ class Crew:
         samplers = list(self._samplers.values())
         meters = {"": self._meter, **{s.uuid: s.meter for s in samplers}}
         in_flight = {uuid: meter.in_flight for uuid, meter in meters.items()}
+        watch = self._watch
+        if watch is not None:
+            in_flight[EVENTS] = watch.meter.in_flight
+            watch.judge()
         demoted: dict[str, str] = {}
         for meter in meters.values():
             for name, pace in meter.demoted().items():
@@ -131,11 +147,19 @@ class Crew:
                 calls=calls,
                 demoted=demoted,
                 dropped=self._outbox.dropped,
-                kernel_sequence=self._kernel.sequence if self._kernel else -1,
+                kernel_sequence=watch.kernel_sequence if watch is not None else -1,
             )
         )
         if self._driver_lost():
             self._wake.set()
+            self._speak_for_main()
+
+    def _speak_for_main(self) -> None:
+        """Tell of the driver's failure, if the thread that does it hangs in the driver itself."""
+        call = self._meter.in_flight
+        if call is not None and self._clock.monotonic_ns() - call[1] > STUCK_NS:
+            error = self._driver_failure()
+            self._outbox.send(Failure(error.reason, str(error), error.code))
 
     def busy(self) -> dict[str, float]:
         """Return the devices whose calls took a part of each second, once a minute."""
@@ -152,12 +176,15 @@ class Crew:
             self._wake.wait(max(0.0, next_s - self._now_s()))
             self._wake.clear()
             if self._driver_lost():
-                codes = [s.driver_code for s in self._samplers.values() if s.driver_code]
-                code = CODE_MISMATCH if CODE_MISMATCH in codes else next(iter(codes), None)
-                self._failure = BackendError(DRIVER, "no device can be called any more", code=code)
+                self._failure = self._driver_failure()
             elif self._now_s() >= next_s:
                 next_s += self._pace.slow_s
                 self._discover_again(backend)
+
+    def _driver_failure(self) -> BackendError:
+        codes = [s.driver_code for s in list(self._samplers.values()) if s.driver_code]
+        code = CODE_MISMATCH if CODE_MISMATCH in codes else next(iter(codes), None)
+        return BackendError(DRIVER, "no device can be called any more", code=code)
 
     def _driver_lost(self) -> bool:
         """Say whether the driver fails on every device that can tell."""
@@ -182,10 +209,11 @@ class Crew:
             log.once(logger, error.reason, "devices cannot be listed", reason=error.reason)
 
     def _discover(self, backend: Backend) -> None:
-        found = self._meter.run("discover", backend.discover)[:DEVICES_MAX]
+        found = self._meter.run("discover", lambda: backend.discover(self._meter))[:DEVICES_MAX]
         self._pci = self._meter.run("pci_devices", backend.pci_devices)
         present = tuple(identity.uuid for identity in found)
-        self._outbox.send(Hello(backend.driver_version, present, self._pci))
+        listed = backend.devices_listed
+        self._outbox.send(Hello(backend.driver_version, present, self._pci, listed))
         for position, identity in enumerate(found):
             if identity.uuid not in self._samplers and len(self._samplers) < DEVICES_MAX:
                 self._add(backend, identity, (position, len(found)))

@@ -116,6 +116,11 @@ class Sampler:
         """Say whether the device may be called by others, too."""
         return self._health.state == "ok" and not self.silent(now_ns)
 
+    @property
+    def resting(self) -> bool:
+        """Say whether the device is left alone, since it is lost or lets nobody in."""
+        return self._health.resting
+
     def silent(self, now_ns: int) -> bool:
         """Say whether the device cannot tell how the driver is: it hangs or is left alone."""
         call = self.meter.in_flight
@@ -196,11 +201,12 @@ class Sampler:
         return Condition(self.uuid, health.state, health.code, health.driver_code is not None)
 
     def _reasons(self) -> Mapping[str, Reason]:
-        """Return why quantities cannot be had: what a probe said, and what takes too long."""
-        if "off" not in self.meter.demoted().values():
+        """Return why quantities cannot be had: what a probe said, and what is told no longer."""
+        gone = self._latest.gone()
+        if not gone:
             return self._unsupported
-        slow: dict[str, Reason] = dict.fromkeys(self._latest.gone(), "too_slow")
-        return {**slow, **self._unsupported}
+        why: Reason = "too_slow" if "off" in self.meter.demoted().values() else "no_data"
+        return {**dict.fromkeys(gone, why), **self._unsupported}
 
     def _tell(self, what: str, message: Message) -> None:
         """Send what has changed, again and again until it went out."""

@@ -7,12 +7,17 @@ are late are left out and counted, so that a slow device never has a queue of ti
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from inferometer.gpu.quantities import Quantity, Tier
 from inferometer.gpu.sample import Instance, Process, Reading, Reason, Sample
 
 TIERS: Final[tuple[Tier, ...]] = ("fast", "process", "slow")
+
+_SLOWER: Final[Mapping[Tier, tuple[Tier, ...]]] = {
+    tier: TIERS[number + 1 :] for number, tier in enumerate(TIERS)
+}
 
 COUNT_MAX: Final = 2**80
 """No counter is this large; what is, is garbage."""
@@ -84,22 +89,31 @@ class Latest:
         self._processes_ns: int | None = None
         self._refused: dict[str, int] = {}
         self._seen: set[Quantity] = set()
+        self._gone: set[Quantity] | None = None  # to be found out
 
     def clear(self) -> None:
         """Forget all values, since the device may be another than before."""
         self._by_tier.clear()
         self._instances, self._processes, self._processes_ns = (), None, None
         self._seen.clear()
+        self._gone = None
 
     def take(self, tier: Tier, reading: Reading, *, read_ns: int) -> None:
         """Keep a reading that was made at a moment of CLOCK_MONOTONIC."""
         gauges = self._plausible(reading.gauges, math.isfinite)
         counters = self._plausible(reading.counters, _is_count)
         totals = self._plausible(reading.totals, _is_count)
-        self._seen.update(gauges, counters)
-        self._by_tier[tier] = Reading(
+        told = Reading(
             gauges=gauges, counters=counters, totals=totals, implausible=reading.implausible
         )
+        before = self._by_tier.get(tier)
+        self._by_tier[tier] = told
+        if before is None or not _alike(before, told):
+            self._seen.update(gauges, counters, totals)
+            self._gone = None
+        for slower in _SLOWER[tier]:
+            if slower in self._by_tier:  # or an older value would come back once this is silent
+                self._by_tier[slower] = _without(self._by_tier[slower], told)
         if reading.instances is not None:
             self._instances = reading.instances
         if reading.processes is not None:
@@ -135,8 +149,10 @@ class Latest:
 
     def gone(self) -> set[Quantity]:
         """Return what was told since the last `clear` but is no longer."""
-        told = (q for r in self._by_tier.values() for q in (*r.gauges, *r.counters))
-        return self._seen.difference(told)
+        if self._gone is None:
+            told = (q for r in self._by_tier.values() for q in (*r.gauges, *r.counters, *r.totals))
+            self._gone = self._seen.difference(told)
+        return self._gone
 
     def _plausible(self, values: Mapping[K, V], fits: Callable[[V], bool]) -> dict[K, V]:
         good = {k: v for k, v in values.items() if fits(v)}
@@ -144,6 +160,31 @@ class Latest:
             for name in values.keys() - good.keys():
                 self._refused[name] = self._refused.get(name, 0) + 1
         return good
+
+
+def _alike(reading: Reading, other: Reading) -> bool:
+    """Return whether two readings tell the same quantities."""
+    return (
+        reading.gauges.keys() == other.gauges.keys()
+        and reading.counters.keys() == other.counters.keys()
+        and reading.totals.keys() == other.totals.keys()
+    )
+
+
+def _without(reading: Reading, told: Reading) -> Reading:
+    """Return a reading without what another one tells, too."""
+    if (
+        reading.gauges.keys().isdisjoint(told.gauges)
+        and reading.counters.keys().isdisjoint(told.counters)
+        and reading.totals.keys().isdisjoint(told.totals)
+    ):
+        return reading
+    return replace(
+        reading,
+        gauges={k: v for k, v in reading.gauges.items() if k not in told.gauges},
+        counters={k: v for k, v in reading.counters.items() if k not in told.counters},
+        totals={k: v for k, v in reading.totals.items() if k not in told.totals},
+    )
 
 
 def _is_count(value: int) -> bool:

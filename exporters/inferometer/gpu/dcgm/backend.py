@@ -37,6 +37,7 @@ class DcgmBackend:
     """All devices of a host engine, over one connection."""
 
     name: Final = "dcgm"
+    devices_listed: int | None = None
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class DcgmBackend:
         """The version of the driver, as the first device says it."""
         return self._driver_version
 
-    def discover(self) -> Sequence[Identity]:
+    def discover(self, _: Calls | None = None) -> Sequence[Identity]:
         """List the devices of the host engine."""
         try:
             session = self.session()

@@ -129,7 +129,7 @@ class DcgmDevice:
         if tier == "slow":
             attached = self._resliced(attached)
         if not self._calls.due(name, tier, tier):
-            return Reading(totals=self._totals.read(), implausible=dict(self._implausible))
+            return Reading(implausible=dict(self._implausible))
         numbers = _numbers(attached, watches)
         values = self._latest(name, attached, [attached.gpu], numbers)
         taken = take(values, now_us=self._now_us()).get(attached.gpu, Taken())
@@ -140,7 +140,7 @@ class DcgmDevice:
         return Reading(
             gauges=taken.gauges,
             counters=taken.counters,
-            totals=self._totals.read(),
+            totals=self._totals.read() if tier == "fast" else {},
             instances=self._instances(attached) if tier == "fast" else None,
             implausible=dict(self._implausible),
         )

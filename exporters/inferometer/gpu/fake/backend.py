@@ -112,6 +112,7 @@ class FakeBackend:
     """The machine."""
 
     name = "fake"
+    devices_listed: int | None = None
     driver_version = "580.95.05"
 
     def __init__(self, scenario: Scenario, clock: Clock, *, processes: bool = False) -> None:
@@ -121,7 +122,7 @@ class FakeBackend:
         self._processes = processes
         self._told_s = clock.age_s()
 
-    def discover(self) -> Sequence[Identity]:
+    def discover(self, _: Calls | None = None) -> Sequence[Identity]:
         """List the devices."""
         return [self._identity(index) for index in range(self._scenario.devices)]
 

@@ -120,9 +120,13 @@ class NvmlDevice:
         missing: dict[Quantity, Reason] = {}
         missing.update(self._fields.probe(self._handle, draft))
         self._probe_questions(missing, draft)
-        uncounted = self._traffic.probe(self._fields, draft)
-        self._fields.prepare()
+        uncounted = dict(self._traffic.probe(self._fields, draft))
         unmeasured = self._gpm.probe(self._handle, mig=self._mig.on)
+        aliased = {each for each in self._traffic.narrow if Total(each) not in unmeasured}
+        self._traffic.leave(aliased)
+        uncounted.update(dict.fromkeys(aliased, "implausible"))
+        self._traffic.begin(self._fields)
+        self._fields.prepare()
         self._mig.start(self._gpm.functions if self._gpm.supported else None)
         # Bytes of a link are one quantity, whether counted or made of rates.
         missing.update({**unmeasured, **uncounted})
@@ -136,6 +140,8 @@ class NvmlDevice:
         )
         missing.pop(Total.BUSY_NS, None)  # there are other sources
         missing.update(self._sums.probe(self._handle, missing, mig=self._mig.on))
+        for quantity in self._gpm.unbelieved.difference(self._limits.counted):
+            missing.setdefault(quantity, "implausible")  # its next value may be better
         return missing
 
     def _probe_questions(self, missing: dict[Quantity, Reason], draft: Draft) -> None:
@@ -171,6 +177,13 @@ class NvmlDevice:
 
     def sample(self, tier: Tier) -> Reading:
         """Read what is due in this tier. Raises DeviceError where the device as a whole fails."""
+        try:
+            return self._sample(tier)
+        except DeviceError:
+            self._traffic.forget()  # whatever it is, the device may be reset in the meantime
+            raise
+
+    def _sample(self, tier: Tier) -> Reading:
         self._caller.begin()
         draft = Draft(self._refusals)
         self._questions.read(tier, draft)
@@ -191,6 +204,7 @@ class NvmlDevice:
 
     def alive(self) -> bool:
         """Look the device up where it is on the bus; what is found there is read from now on."""
+        self._traffic.forget()
         function = self._library.function("nvmlDeviceGetHandleByPciBusId_v2")
         if function is None:
             return True  # whether it is shows with the next tick

@@ -166,6 +166,12 @@ class Pair:
         self._request.later = self._latest
         return moment_ns - before_ns
 
+    def take_back(self, interval_ns: int) -> None:
+        """Undo the last `sampled`: its result failed, so that the next one is to hold its time."""
+        if self._latest_ns is not None:
+            self._latest_ns -= interval_ns
+        self._spare, self._latest = self._latest, self._spare
+
     def get(self) -> int:
         """Compute the metrics between the last two samples; returns a code."""
         ctypes.memmove(self._rows, self._pristine, len(self._pristine))
@@ -193,6 +199,8 @@ class Activity:
     def __init__(self, refusals: Tally[str], clock: Callable[[], int]) -> None:
         """Start with no sums; implausible values are counted in `refusals`."""
         self.totals: dict[Total, int] = {}
+        self.told: dict[Total, int] = {}
+        """The sums that the last results have added to; the others stand still."""
         self._refusals = refusals
         self._clock = clock
         self._results = 0
@@ -210,7 +218,10 @@ class Activity:
         if pair.early(before_ns) or call(name, pair.sample) != codes.SUCCESS:
             return None
         interval_ns = pair.sampled((before_ns + self._clock()) // 2)
-        if interval_ns is None or call(METRICS_NAME, pair.get) != codes.SUCCESS:
+        if interval_ns is None:
+            return None
+        if call(METRICS_NAME, pair.get) != codes.SUCCESS:
+            pair.take_back(interval_ns)
             return None
         self._results += 1
         return interval_ns
@@ -218,6 +229,7 @@ class Activity:
     def add(self, pair: Pair, interval_ns: int, *, limits: Limits) -> dict[Gauge, float]:
         """Add the last results to the sums and return them; none while they are not trusted."""
         gauges: dict[Gauge, float] = {}
+        self.told = {}
         if self._results <= RESULTS_DISCARDED:
             return gauges
         for metric, code, raw in pair.results():
@@ -237,10 +249,12 @@ class Activity:
         if total is None or total in limits.counted:
             return
         step = value * interval_ns
-        self.totals[total] = self.totals.get(total, 0) + round(step / 1e9 if metric.link else step)
+        self._add(total, round(step / 1e9 if metric.link else step))
         if total is Total.BUSY_NS:
-            observed = self.totals.get(Total.OBSERVED_NS, 0)
-            self.totals[Total.OBSERVED_NS] = observed + interval_ns
+            self._add(Total.OBSERVED_NS, interval_ns)
+
+    def _add(self, total: Total, step: int) -> None:
+        self.totals[total] = self.told[total] = self.totals.get(total, 0) + step
 
 
 class Gpm:
@@ -252,6 +266,8 @@ class Gpm:
         """Nothing is asked yet."""
         self.functions = _functions(library)
         self.supported = False
+        self.unbelieved: frozenset[Quantity] = frozenset()
+        """What had a first value that cannot be true. It is read all the same."""
         self._library = library
         self._caller = caller
         self._clock = clock
@@ -261,6 +277,7 @@ class Gpm:
     def probe(self, handle: Handle, *, mig: bool) -> Mapping[Quantity, Reason]:
         """Find out which metrics the device has; returns those it has not, with why."""
         self.close()
+        self.unbelieved = frozenset()
         reason = self._support(handle)
         self.supported = reason is None
         sample = self._library.function("nvmlGpmSampleGet")
@@ -269,6 +286,7 @@ class Gpm:
             code = self._try(pair)
             if code == codes.SUCCESS:
                 self._pair = pair
+                self.unbelieved = frozenset(_unbelieved(pair.results()))
                 return _missing(pair.results())
             pair.close()
             reason = "mig_mode" if mig and code == codes.NOT_SUPPORTED else codes.reason(code)
@@ -306,7 +324,7 @@ class Gpm:
         interval_ns = self._activity.measure(pair, self._caller.call)
         if interval_ns is not None:
             draft.gauges.update(self._activity.add(pair, interval_ns, limits=limits))
-            draft.totals.update(self._activity.totals)
+            draft.totals.update(self._activity.told)
 
     def due(self, tier: Tier) -> bool:
         """Return whether to sample in this tier; one call is of no use without the other."""
@@ -342,6 +360,14 @@ def _missing(results: Iterator[Result]) -> Mapping[Quantity, Reason]:
         if result.code != codes.SUCCESS
         for quantity in _quantities(result.metric)
     }
+
+
+def _unbelieved(results: Iterator[Result]) -> Iterator[Quantity]:
+    for metric, code, value in results:
+        if code == codes.SUCCESS and believable(metric, value, limit=math.inf) is None:
+            yield from _quantities(metric)
+            if metric.total is Total.BUSY_NS:
+                yield Total.OBSERVED_NS
 
 
 def _all(reason: Reason) -> Mapping[Quantity, Reason]:

@@ -4,6 +4,7 @@ import ctypes
 import functools
 from collections.abc import Callable, Mapping
 from ctypes import byref
+from dataclasses import replace
 from typing import Final
 
 from inferometer.gpu.nvml import codes, structs
@@ -33,6 +34,8 @@ class Asker:
 
     def __init__(self, library: Library, call: Call) -> None:
         """Make the calls with `call`."""
+        self.code = codes.SUCCESS
+        """Of the last call."""
         self._library = library
         self._call = call
 
@@ -55,18 +58,40 @@ class Asker:
     def _ask(self, symbol: str, *arguments: object) -> bool:
         function = self._library.function(symbol)
         if function is None:
+            self.code = codes.FUNCTION_NOT_FOUND
             return False
         call = functools.partial(function, *arguments)
-        return self._call(symbol.removeprefix("nvml"), call) == codes.SUCCESS
+        self.code = self._call(symbol.removeprefix("nvml"), call)
+        return self.code == codes.SUCCESS
 
 
-def identify(asker: Asker, handle: Handle, *, index: int, driver_version: str) -> Identity | None:
-    """Return who a device is; None if it does not even tell its UUID."""
+def bus_id(asker: Asker, handle: Handle) -> str:
+    """Return where a device is on the PCI buses; "" if it does not tell."""
+    pci = structs.PciInfo()
+    asker.fill("nvmlDeviceGetPciInfo_v3", handle, into=pci)
+    found: bytes = pci.bus_id
+    return found.decode("ascii", "replace")
+
+
+def identify(
+    asker: Asker,
+    handle: Handle,
+    *,
+    index: int,
+    driver_version: str,
+    known: Mapping[str, Identity] | None = None,
+) -> Identity | None:
+    """Return who a device is; None if it does not even tell its UUID, with why in `asker`.
+
+    Of one that is known by its UUID only what may change is asked for.
+    """
     uuid = asker.text("nvmlDeviceGetUUID", handle)
     if not uuid:
         return None
-    pci = structs.PciInfo()
-    asker.fill("nvmlDeviceGetPciInfo_v3", handle, into=pci)
+    where = bus_id(asker, handle)
+    if known and uuid in known:
+        before = known[uuid]
+        return replace(before, index=index, pci_bus_id=where or before.pci_bus_id)
     architecture = asker.number("nvmlDeviceGetArchitecture", handle)
     return Identity(
         uuid=uuid,
@@ -74,7 +99,7 @@ def identify(asker: Asker, handle: Handle, *, index: int, driver_version: str) -
         vendor="nvidia",
         model=asker.text("nvmlDeviceGetName", handle),
         minor=asker.number("nvmlDeviceGetMinorNumber", handle),
-        pci_bus_id=pci.bus_id.decode("ascii", "replace"),
+        pci_bus_id=where,
         architecture=ARCHITECTURES.get(architecture or 0, ""),
         driver_version=driver_version,
         vbios_version=asker.text("nvmlDeviceGetVbiosVersion", handle),

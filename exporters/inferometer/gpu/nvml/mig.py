@@ -24,7 +24,7 @@ from inferometer.gpu.nvml.library import Library
 from inferometer.gpu.nvml.processes import Target
 from inferometer.gpu.nvml.questions import MEMORY
 from inferometer.gpu.nvml.structs import Handle
-from inferometer.gpu.quantities import Gauge, Tier
+from inferometer.gpu.quantities import Gauge, Tier, Total
 from inferometer.gpu.sample import Instance
 
 MEMORY_NAME: Final = "DeviceGetMemoryInfo_v2"
@@ -65,6 +65,8 @@ class Slot:
     failed: bool = False
     held: dict[Gauge, float] = field(default_factory=dict)
     done: dict[Gauge, float] = field(default_factory=dict)
+    told: dict[Total, int] = field(default_factory=dict)
+    """The sums that the last result has added to: what stands still is not known."""
 
 
 class Mig:
@@ -86,6 +88,7 @@ class Mig:
         self._slots: dict[Place, Slot] = {}
         self._activities: dict[Place, Activity] = {}
         self._slices_max = 1
+        self._looked: set[str] = set()
 
     def probe(self, handle: Handle) -> None:
         """Find out whether the device is in MIG mode; `start` finds its instances."""
@@ -128,6 +131,7 @@ class Mig:
         memory = self._caller.due(MEMORY_NAME, MEMORY.tier, tier)
         activity = self._caller.due(gpm.INSTANCE_NAME, "fast", tier)
         activity = self._caller.due(gpm.METRICS_NAME, "fast", tier) and activity
+        self._forget(tier, memory=memory, activity=activity)
         for slot in self._slots.values():
             if memory and not slot.failed:
                 self._read_memory(slot)
@@ -135,6 +139,18 @@ class Mig:
                 self._read_activity(slot)
         looked = tier == "slow" or (bool(self._slots) and (memory or activity))
         return tuple(self._instances()) if looked else None
+
+    def _forget(self, tier: Tier, *, memory: bool, activity: bool) -> None:
+        """Once a slow tick, forget what has not been looked at since the one before."""
+        self._looked.update(name for name, due in (("m", memory), ("a", activity)) if due)
+        if tier != "slow":
+            return
+        for slot in self._slots.values():
+            if "m" not in self._looked:
+                slot.held = {}
+            if "a" not in self._looked:
+                slot.done, slot.told = {}, {}
+        self._looked.clear()
 
     def _refresh(self) -> None:
         """Read the topology: let go of what is gone, and open what is new."""
@@ -226,9 +242,10 @@ class Mig:
             return
         call = self._caller.call_instance
         interval_ns = slot.activity.measure(slot.pair, call, name=gpm.INSTANCE_NAME)
-        slot.done = {}
+        slot.done, slot.told = {}, {}
         if interval_ns is not None:
             slot.done = slot.activity.add(slot.pair, interval_ns, limits=_NO_LIMITS)
+            slot.told = slot.activity.told
 
     def _instances(self) -> Iterator[Instance]:
         for slot in self._slots.values():
@@ -240,7 +257,7 @@ class Mig:
                 slices=slot.shape.slices,
                 slices_max=self._slices_max,
                 gauges={**slot.held, **slot.done},
-                totals=dict(slot.activity.totals) if slot.pair is not None else {},
+                totals=dict(slot.told),
             )
 
     def close(self) -> None:
@@ -260,7 +277,7 @@ def _let_go(slot: Slot) -> None:
 def _fail(slot: Slot) -> None:
     """Leave an instance alone until the topology is read again."""
     slot.failed = True
-    slot.held, slot.done = {}, {}
+    slot.held, slot.done, slot.told = {}, {}, {}
     _let_go(slot)
 
 

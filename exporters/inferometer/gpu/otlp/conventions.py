@@ -98,10 +98,30 @@ def _utilization(view: DeviceView) -> Iterator[Point]:
 
 
 def _memory_utilization(view: DeviceView) -> Iterator[Point]:
+    missing = view.sample.unsupported if view.sample else {}
     for gauges, attributes in _each(view):
-        ratio = memory_ratio(gauges)
+        ratio = memory_ratio(gauges, missing)
         if ratio is not None:
             yield Point(ratio, attributes)
+
+
+def _counted(view: DeviceView, counter: Counter) -> int | None:
+    """Return what a driver has counted since we started, None unless it still does."""
+    told = view.sample is not None and counter in view.sample.counters
+    return view.accumulated.get(counter) if told else None
+
+
+def _summed(view: DeviceView, total: Total) -> int | None:
+    """Return what a backend has summed, None unless it still does."""
+    told = view.sample is not None and total in view.sample.totals
+    return view.totals.get(total) if told else None
+
+
+def _joint(view: DeviceView, counter: Counter, total: Total, scale: int) -> int | None:
+    """Return a quantity that is counted and summed by turns; `scale` makes one unit of them."""
+    if _counted(view, counter) is None and _summed(view, total) is None:
+        return None
+    return view.accumulated.get(counter, 0) * scale + view.totals.get(total, 0)
 
 
 def _moved(view: DeviceView) -> Iterator[Point]:
@@ -109,20 +129,15 @@ def _moved(view: DeviceView) -> Iterator[Point]:
         ("transmit", Counter.PCIE_TRANSMIT_BYTES, Total.PCIE_TRANSMIT_BYTES),
         ("receive", Counter.PCIE_RECEIVE_BYTES, Total.PCIE_RECEIVE_BYTES),
     ):
-        moved = view.accumulated.get(counter, view.totals.get(total))
-        if view.sample is not None and moved is not None:
+        moved = _joint(view, counter, total, 1)
+        if moved is not None:
             yield Point(moved, device(view.identity) | {"network.io.direction": direction})
 
 
 def _energy(view: DeviceView) -> Iterator[Point]:
-    if view.sample is None:
-        return
-    counted_mj = view.accumulated.get(Counter.ENERGY_MILLIJOULES)
-    summed_uj = view.totals.get(Total.ENERGY_MICROJOULES)
-    if counted_mj is not None:
-        yield Point(counted_mj / 1e3, device(view.identity))
-    elif summed_uj is not None:
-        yield Point(summed_uj / 1e6, device(view.identity))
+    drawn_uj = _joint(view, Counter.ENERGY_MILLIJOULES, Total.ENERGY_MICROJOULES, 1000)
+    if drawn_uj is not None:
+        yield Point(drawn_uj / 1e6, device(view.identity))
 
 
 def _errors(view: DeviceView) -> Iterator[Point]:
@@ -130,8 +145,8 @@ def _errors(view: DeviceView) -> Iterator[Point]:
         ("corrected", Counter.ECC_CORRECTED_VOLATILE),
         ("uncorrected", Counter.ECC_UNCORRECTED_VOLATILE),
     ):
-        if view.sample is not None and counter in view.sample.counters:
-            found = view.sample.counters[counter]
+        found = _counted(view, counter)  # a driver's own count falls when it is loaded again
+        if found is not None:
             yield Point(found, device(view.identity) | {"error.type": kind})
 
 
@@ -147,13 +162,14 @@ def _engines(view: DeviceView) -> Iterator[Point]:
         ("tensor", Total.TENSOR_ACTIVE_NS),
         ("dram", Total.DRAM_ACTIVE_NS),
     ):
-        if view.sample is not None and total in view.totals:
+        active_ns = _summed(view, total)
+        if active_ns is not None:
             attributes = device(view.identity) | {"inferometer.gpu.engine": engine}
-            yield Point(view.totals[total] / NS_PER_S, attributes)
+            yield Point(active_ns / NS_PER_S, attributes)
 
 
 def _xids(view: DeviceView) -> Iterator[Point]:
-    for code, xid in view.xids.items():
+    for code, xid in view.xids.items() if view.events_heard else ():
         word = "other" if code is None else str(code)
         yield Point(xid.seen, device(view.identity) | {"inferometer.gpu.xid": word})
 
@@ -163,9 +179,10 @@ def _throttled(view: DeviceView) -> Iterator[Point]:
         ("power", Counter.THROTTLED_POWER_NS),
         ("thermal", Counter.THROTTLED_THERMAL_NS),
     ):
-        if view.sample is not None and counter in view.accumulated:
+        throttled_ns = _counted(view, counter)
+        if throttled_ns is not None:
             attributes = device(view.identity) | {"inferometer.gpu.throttle.reason": reason}
-            yield Point(view.accumulated[counter] / NS_PER_S, attributes)
+            yield Point(throttled_ns / NS_PER_S, attributes)
 
 
 ROWS: Final = (

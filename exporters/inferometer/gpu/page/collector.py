@@ -205,7 +205,7 @@ class Collector:
         around = _Around(snapshot, jobs, now_ns)
         for view in views:
             try:
-                self._draw(page, view, shown, around)
+                self._draw(page, view, shown, _around(view, views, around))
             except Exception as error:  # noqa: BLE001 - the others are shown all the same
                 self._books.errors["render"] += 1
                 log.once(_log, type(error).__name__, "a device could not be shown")
@@ -255,7 +255,7 @@ class Collector:
         sample = view.sample
         if sample is not None:
             had = (len(sample.gauges), len(sample.counters), len(sample.totals))
-            told = (device.plan, had, dict(view.unsupported))
+            told = (device.plan, had, dict(view.unsupported), view.events_heard)
             if told != device.unsupported_of:
                 found = unsupported(view, shown.look, shown.older)
                 labels = [
@@ -293,6 +293,14 @@ class _Around(NamedTuple):
     snapshot: Snapshot | None
     jobs: Jobs
     now_ns: int
+
+
+def _around(view: DeviceView, views: Sequence[DeviceView], around: _Around) -> _Around:
+    """Return what is known of a device; jobs go by index, which by now may be another device's."""
+    index = view.identity.index
+    if view.sample is None and any(v.sample and v.identity.index == index for v in views):
+        return around._replace(jobs={})
+    return around
 
 
 def _plan(device: _Device, view: DeviceView, shown: _Shown, around: _Around) -> Plan:

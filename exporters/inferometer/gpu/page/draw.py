@@ -1,17 +1,19 @@
 """Draws a device into a page: its state always, its values only while they are fresh.
 
 What is stale is left out, counters too: a frozen counter has the rate 0, which nobody measured.
-XIDs and events stay, since they are heard on another thread than the one that hangs.
+XIDs and events stay for as long as they are heard, on another thread than the one that hangs; when
+an XID was last seen stays for good.
 """
 
 from collections.abc import Mapping
 from math import isfinite
 
-from inferometer.gpu.page.families import NEEDS, PREFIX, memory_ratio
+from inferometer.gpu.page.families import MEMORY_SHARE, NEEDS, PREFIX, memory_ratio
+from inferometer.gpu.page.fields import UNKNOWN_MAX
 from inferometer.gpu.page.page import NONE, Page, pair
 from inferometer.gpu.page.plan import InstancePlan, Look, Plan
 from inferometer.gpu.quantities import XID, Gauge
-from inferometer.gpu.sample import DeviceView, Instance, Sample
+from inferometer.gpu.sample import DeviceView, Instance, Reason, Sample
 from inferometer.metrics.devices import FABRIC_STATES, RECOVERY_ACTIONS, STATES, THROTTLE_BITS
 
 
@@ -38,15 +40,17 @@ def draw_status(page: Page, view: DeviceView, plan: Plan, look: Look) -> None:
 def _draw_events(page: Page, view: DeviceView, plan: Plan, draw: "_Drawing") -> None:
     for code, xid in view.xids.items():
         label = f'xid="{"other" if code is None else code}"'
-        draw.one("xid_errors_total", xid.seen, label)
+        if view.events_heard:
+            draw.one("xid_errors_total", xid.seen, label)
         draw.one("xid_last_seen_timestamp_seconds", xid.last_s, label)
-    for event, count in view.events.items():
+    for event, count in view.events.items() if view.events_heard else ():
         draw.one("events_total", count, pair("event", event))
     # 0 is known only of a device that can tell; events may be of its neighbours alone.
-    if view.xid_last or (view.xid_last == 0 and XID not in view.unsupported):
-        for name, labels in plan.xids:
-            prefix = labels.prefix(name, f'err_code="{view.xid_last}"')
-            page.put(name, prefix, view.xid_last)
+    last = view.xid_last
+    if last == 0 and (XID in view.unsupported or not view.events_heard):
+        last = None
+    for name, labels in plan.xids if last is not None else ():
+        page.put(name, labels.prefix(name, f'err_code="{last}"'), last or 0)
 
 
 def draw_values(page: Page, view: DeviceView, plan: Plan, look: Look) -> None:
@@ -55,7 +59,7 @@ def draw_values(page: Page, view: DeviceView, plan: Plan, look: Look) -> None:
     if sample is None or view.state != "ok":
         return
     _draw_sample(page, sample, plan)
-    _draw_sums(page, view, plan)
+    _draw_sums(page, view, sample, plan)
     draw = _Drawing(page, plan, look)
     for family, peak in (
         ("power_peak_watts", view.power_peak_watts),
@@ -73,33 +77,40 @@ def draw_values(page: Page, view: DeviceView, plan: Plan, look: Look) -> None:
             draw.one("fabric_state", number == fabric, f'state="{state}"')
 
 
-def _draw_sums(page: Page, view: DeviceView, plan: Plan) -> None:
-    for line in plan.accumulated:
-        count = view.accumulated.get(line.quantity)
-        if count is not None:
-            page.put(line.family, line.prefix, count / line.divisor)
-    for total in plan.totals:
-        sum_ = view.totals.get(total.quantity)
-        if sum_ is not None and total.counter not in view.accumulated:
-            page.put(total.family, total.prefix, sum_ / total.divisor)
+def _draw_sums(page: Page, view: DeviceView, sample: Sample, plan: Plan) -> None:
+    """Draw the sums that went on with this sample; others would stand still."""
+    for line in plan.sums:
+        if line.counter in sample.counters or line.total in sample.totals:
+            value = 0.0
+            if line.counter is not None:
+                value += view.accumulated.get(line.counter, 0) / line.counter_divisor
+            if line.total is not None:
+                value += view.totals.get(line.total, 0) / line.total_divisor
+            page.put(line.family, line.prefix, value)
 
 
 def unsupported(view: DeviceView, look: Look, names: Mapping[str, str]) -> dict[str, str]:
     """Return the families that the device cannot tell, by name, with the reason.
 
     `names` are DCGM's families as they are shown, with their older name. A family is unsupported
-    once nothing that it is made of can be had.
+    once nothing that it is made of can be had; memory in use needs all of it.
     """
+    missing = view.unsupported
+    if not view.events_heard and view.xid_last is not None:
+        missing = {XID: "no_data", **missing}
     had: set[str] = set()
     if view.sample is not None:
         had = {*view.sample.gauges, *view.sample.counters, *view.sample.totals}
     own = {name: name for name in NEEDS if name.startswith(PREFIX)}
-    found = dict.fromkeys(look.fields.unknown, "backend")
+    found = dict.fromkeys(look.fields.unknown[:UNKNOWN_MAX], "backend")
     for name, key in (own | dict(names)).items():
         needs = NEEDS.get(key, ())
-        reasons = [view.unsupported[need] for need in needs if need in view.unsupported]
+        reasons = [missing[need] for need in needs if need in missing]
         if reasons and name not in look.fields.hidden and not had.intersection(needs):
             found[name] = reasons[0]
+        elif key == MEMORY_SHARE and Gauge.MEMORY_RESERVED_BYTES not in had:
+            reserved = missing.get(Gauge.MEMORY_RESERVED_BYTES, "backend")
+            found |= {} if reserved == "backend" else {name: reserved}
     return found
 
 
@@ -130,23 +141,25 @@ def _draw_sample(page: Page, sample: Sample, plan: Plan) -> None:
         count = counters.get(counter.quantity)
         if count is not None:
             put(counter.family, counter.prefix, count)
-    ratio = memory_ratio(gauges)
+    ratio = memory_ratio(gauges, sample.unsupported)
     for name, prefix in plan.ratios if ratio is not None else ():
         put(name, prefix, ratio or 0)
     found = {instance.uuid: instance for instance in sample.instances}
     for one in plan.instances:
         instance = found.get(one.uuid)
         if instance is not None:
-            _draw_instance(page, instance, one)
+            _draw_instance(page, instance, one, sample.unsupported)
 
 
-def _draw_instance(page: Page, instance: Instance, plan: InstancePlan) -> None:
+def _draw_instance(
+    page: Page, instance: Instance, plan: InstancePlan, unsupported: Mapping[str, Reason]
+) -> None:
     page.put(f"{PREFIX}instance_info", plan.info, 1)
     for line in plan.gauges:
         value = instance.gauges.get(line.quantity)
         if value is not None:
             page.put(line.family, line.prefix, value / line.divisor)
-    ratio = memory_ratio(instance.gauges)
+    ratio = memory_ratio(instance.gauges, unsupported)
     for name, prefix in plan.ratios if ratio is not None else ():
         page.put(name, prefix, ratio or 0)
 

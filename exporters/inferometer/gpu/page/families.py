@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from inferometer.gpu.quantities import XID, Counter, Gauge, Quantity, Total
+from inferometer.gpu.sample import Reason
 from inferometer.metrics.dcgm import FAMILIES, DcgmFamily
 from inferometer.metrics.devices import DEVICES, HEALTH, LOAD, SHARES, STATUS
 from inferometer.metrics.exporter import EXPORTER
@@ -205,13 +206,22 @@ Where a driver counts, a total of the same family is of no use and is left out.
 """
 
 
-def memory_ratio(gauges: Mapping[Gauge, float]) -> float | None:
-    """Return memory in use of what is not reserved; None if it cannot be known."""
+def memory_ratio(
+    gauges: Mapping[Gauge, float], unsupported: Mapping[str, Reason] | None = None
+) -> float | None:
+    """Return memory in use of what is not reserved; None if it cannot be known.
+
+    What is reserved is none only where the backend knows no such thing: a driver that is too old
+    to tell does reserve memory, and counts it as used.
+    """
     used = gauges.get(Gauge.MEMORY_USED_BYTES)
     total = gauges.get(Gauge.MEMORY_TOTAL_BYTES)
-    if used is None or total is None:
+    reserved = gauges.get(Gauge.MEMORY_RESERVED_BYTES)
+    if reserved is None and (unsupported or {}).get(Gauge.MEMORY_RESERVED_BYTES) == "backend":
+        reserved = 0
+    if used is None or total is None or reserved is None:
         return None
-    room = total - gauges.get(Gauge.MEMORY_RESERVED_BYTES, 0)
+    room = total - reserved
     return used / room if room > 0 else None
 
 

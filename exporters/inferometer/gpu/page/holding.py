@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from inferometer.gpu.hpc import Jobs, Place, one
 from inferometer.gpu.page.families import NS_PER_S, PREFIX
-from inferometer.gpu.page.names import Owners as Names
+from inferometer.gpu.page.names import HolderLabels
 from inferometer.gpu.page.page import Labels, Page
 from inferometer.gpu.pods.attribution import Attribution
 from inferometer.gpu.pods.cgroups import Cgroups
@@ -44,17 +44,17 @@ class Method(NamedTuple):
     floor: Floor = "idle"
 
 
-def names_of(holders: tuple[Holder, ...] | None, job: str) -> Names:
+def names_of(holders: tuple[Holder, ...] | None, job: str) -> HolderLabels:
     """Return the labels of whose something is: only one holder is named."""
     if holders is None or len(holders) != 1:
-        return Names(hpc_job=job)
+        return HolderLabels(hpc_job=job)
     holder = holders[0]
-    return Names(holder.namespace, holder.pod, holder.container, job)
+    return HolderLabels(holder.namespace, holder.pod, holder.container, job)
 
 
 def owners_of(
     view: DeviceView, instances: Sequence[Instance], snapshot: Snapshot | None, jobs: Jobs
-) -> tuple[Names, tuple[tuple[Instance, Names], ...]]:
+) -> tuple[HolderLabels, tuple[tuple[Instance, HolderLabels], ...]]:
     """Return the owners of a device and of each of its instances."""
     identity = view.identity
     whole = snapshot.of(target(identity)) if snapshot else None
@@ -66,18 +66,42 @@ def owners_of(
     return names_of(whole, one(jobs, Place(identity.index))), tuple(parts)
 
 
+class _Use(NamedTuple):
+    """A MIG instance's sums: how long it was watched, and how long it was busy then."""
+
+    observed_ns: int | None
+    busy_ns: int | None
+
+
+_UNSEEN: Final = _Use(None, None)
+
+
 class _Sums(NamedTuple):
-    """A device's sums at a moment. `observed_ns` None: no backend watches how busy it is."""
+    """A device's sums at a moment. `observed_ns` None: no backend watches how busy it is.
+
+    `energy_ns` is the moment of which `energy_uj` is, which may be some time ago.
+    """
 
     moment_ns: int
     observed_ns: int | None
     busy_ns: int | None
     energy_uj: int | None
-    instances: dict[str, int]
+    energy_ns: int
+    instances: dict[str, _Use]
 
     def watched(self, before: "_Sums") -> bool:
         """Return whether somebody has watched how busy the device is since then."""
-        return self.observed_ns is not None and self.observed_ns > (before.observed_ns or 0)
+        if self.observed_ns is None or before.observed_ns is None:
+            return False
+        return self.observed_ns > before.observed_ns
+
+
+class _Span(NamedTuple):
+    """The time of a tick: what there was before and after it."""
+
+    before: _Sums
+    now: _Sums
+    dt_ns: int
 
 
 class Shares:
@@ -89,6 +113,7 @@ class Shares:
         self._owners = Owners(method.cgroups) if method.cgroups else None
         self._before: _Sums | None = None
         self._energy_uj = 0
+        self._instances_known = True
         self._labels: dict[tuple[str, Holder | None], Labels] = {}
 
     def take(self, view: DeviceView, snapshot: Snapshot, now_ns: int) -> None:
@@ -96,11 +121,11 @@ class Shares:
         sample = view.sample
         if sample is None:
             return
-        sums, before = _sums(view), self._before
+        before = self._before
+        sums = _sums(view, sample, before)
         if before is None:
             self._before = sums
             return
-        passed_ns = sums.moment_ns - before.moment_ns
         dt_ns = _watched_ns(before, sums)
         if dt_ns <= 0:  # what is added meanwhile belongs to the next tick
             return
@@ -114,24 +139,31 @@ class Shares:
             )
         instances = None
         if view.identity.mig:
-            instances = _instance_uses(view, sample, snapshot, (before, sums))
+            groups = _groups(sample)
+            instances = tuple(
+                _group_use(view, group, snapshot, _Span(before, sums, dt_ns)) for group in groups
+            )
+        self._instances_known = all(one.busy_ns is not None for one in instances or ())
         tick = Tick(
             dt_ns=dt_ns,
             busy_ns=_delta(sums.busy_ns, before.busy_ns) if sums.watched(before) else None,
-            energy_mj=self._millijoules(_delta(sums.energy_uj, before.energy_uj)),
+            energy_mj=self._energy(before, sums),
             used_bytes=_whole(sample.gauges.get(Gauge.MEMORY_USED_BYTES)),
             holders=snapshot.of(whole),
             processes=uses,
             instances=instances,
             slices=sample.instances[0].slices_max if sample.instances else None,
-            whole=passed_ns <= GAP * dt_ns,
+            whole=sums.energy_ns - before.energy_ns <= GAP * dt_ns,
         )
         self._attribution.take(tick, now_ns)
 
     def draw(self, page: Page, own: Labels, view: DeviceView) -> None:
         """Draw the shares, while the device is fresh."""
-        if view.sample is None:
+        sample = view.sample
+        if sample is None:
             return
+        tells_busy = self._tells_busy(view, sample)
+        tells_energy = _tells_energy(sample)
         totals = self._attribution.totals()
         self._labels = {
             (total.share, total.holder): self._labels.get((total.share, total.holder))
@@ -140,12 +172,12 @@ class Shares:
         }
         for total in totals:
             labels = self._labels[total.share, total.holder]
-            for family, amount, divisor in (
-                ("share_seconds_total", total.busy_ns, NS_PER_S),
-                ("share_energy_joules_total", total.energy_mj, 1000),
-                ("share_memory_bytes", total.used_bytes, 1),
+            for family, amount, divisor, tells in (
+                ("share_seconds_total", total.busy_ns, NS_PER_S, tells_busy),
+                ("share_energy_joules_total", total.energy_mj, 1000, tells_energy),
+                ("share_memory_bytes", total.used_bytes, 1, True),
             ):
-                if amount is not None:
+                if amount is not None and tells:
                     name = f"{PREFIX}{family}"
                     page.put(name, labels.prefix(name), amount / divisor)
         name = f"{PREFIX}attribution_info"
@@ -154,9 +186,14 @@ class Shares:
         name = f"{PREFIX}attribution_error_ratio"
         page.put(name, own.prefix(name), self._attribution.error_ratio())
 
-    def _millijoules(self, energy_uj: int | None) -> int | None:
+    def _tells_busy(self, view: DeviceView, sample: Sample) -> bool:
+        """Say whether busy time goes on: else shares of it would stand still, as if idle."""
+        return self._instances_known if view.identity.mig else Total.BUSY_NS in sample.totals
+
+    def _energy(self, before: _Sums, sums: _Sums) -> int | None:
         """Return whole millijoules; what is left over is kept for the next time."""
-        if energy_uj is None:
+        energy_uj = _delta(sums.energy_uj, before.energy_uj)
+        if energy_uj is None or sums.energy_ns == before.energy_ns:
             return None
         whole, self._energy_uj = divmod(self._energy_uj + energy_uj, 1000)
         return whole
@@ -209,7 +246,12 @@ class ProcessLoad:
 
 
 def draw_jobs(page: Page, view: DeviceView, jobs: Jobs) -> None:
-    """Draw each batch job of a device and of its instances, once."""
+    """Draw each batch job of a device and of its instances, once; none unless it is fresh.
+
+    Jobs are known by index, which by now may be another device's.
+    """
+    if view.sample is None:
+        return
     name = f"{PREFIX}hpc_job_info"
     found = {
         job: None
@@ -229,45 +271,62 @@ def _watched_ns(before: _Sums, now: _Sums) -> int:
     0 where watching has not gone on, unless that is so for long.
     """
     passed_ns = now.moment_ns - before.moment_ns
-    if now.observed_ns is None:
+    if now.observed_ns is None or before.observed_ns is None:
         return passed_ns
-    watched_ns = now.observed_ns - (before.observed_ns or 0)
+    watched_ns = now.observed_ns - before.observed_ns
     return watched_ns if watched_ns > 0 or passed_ns < UNWATCHED_NS_MAX else passed_ns
 
 
-def _sums(view: DeviceView) -> _Sums:
-    energy_uj = view.totals.get(Total.ENERGY_MICROJOULES)
-    counted_mj = view.accumulated.get(Counter.ENERGY_MILLIJOULES)
+def _sums(view: DeviceView, sample: Sample, before: _Sums | None) -> _Sums:
+    moment_ns = sample.moment_ns
+    energy_uj, energy_ns = None, moment_ns
+    if _tells_energy(sample):
+        counted_mj = view.accumulated.get(Counter.ENERGY_MILLIJOULES, 0)
+        energy_uj = counted_mj * 1000 + view.totals.get(Total.ENERGY_MICROJOULES, 0)
+    elif before is not None:  # it lives on: what is drawn meanwhile comes with the next news
+        energy_uj, energy_ns = before.energy_uj, before.energy_ns
+    # Cut into instances, a device may stop to be watched as a whole, and they tell the time.
+    cut = view.identity.mig and Total.OBSERVED_NS not in sample.totals
     return _Sums(
-        view.sample.moment_ns if view.sample else 0,
-        view.totals.get(Total.OBSERVED_NS),
-        view.totals.get(Total.BUSY_NS),
-        energy_uj if counted_mj is None else counted_mj * 1000,
-        {
-            uuid: totals[Total.BUSY_NS]
+        moment_ns=moment_ns,
+        observed_ns=None if cut else view.totals.get(Total.OBSERVED_NS),
+        busy_ns=view.totals.get(Total.BUSY_NS),
+        energy_uj=energy_uj,
+        energy_ns=energy_ns,
+        instances={
+            uuid: _Use(totals.get(Total.OBSERVED_NS), totals.get(Total.BUSY_NS))
             for uuid, totals in view.instance_totals.items()
-            if Total.BUSY_NS in totals
         },
     )
 
 
-def _instance_uses(
-    view: DeviceView, sample: Sample, snapshot: Snapshot, sums: tuple[_Sums, _Sums]
-) -> tuple[InstanceUse, ...]:
-    """Return what each GPU instance did; its compute instances share its memory and counters."""
+def _tells_energy(sample: Sample) -> bool:
+    return (
+        Counter.ENERGY_MILLIJOULES in sample.counters or Total.ENERGY_MICROJOULES in sample.totals
+    )
+
+
+def _groups(sample: Sample) -> Iterable[list[Instance]]:
+    """Return the GPU instances: compute instances of one share its memory and counters."""
     groups: dict[int, list[Instance]] = {}
     for instance in sample.instances:
         groups.setdefault(instance.gpu_instance, []).append(instance)
-    return tuple(_group_use(view, group, snapshot, sums) for group in groups.values())
+    return groups.values()
 
 
 def _group_use(
-    view: DeviceView, group: Sequence[Instance], snapshot: Snapshot, sums: tuple[_Sums, _Sums]
+    view: DeviceView, group: Sequence[Instance], snapshot: Snapshot, span: _Span
 ) -> InstanceUse:
-    before, now = sums
     held = [snapshot.of(target(view.identity, one)) for one in group]
     known = [holders for holders in held if holders is not None]
-    busy = [_delta(now.instances.get(one.uuid), before.instances.get(one.uuid)) for one in group]
+    busy = [
+        _watched_busy(
+            span.before.instances.get(one.uuid, _UNSEEN),
+            span.now.instances.get(one.uuid, _UNSEEN),
+            span.dt_ns,
+        )
+        for one in group
+    ]
     used = [_whole(one.gauges.get(Gauge.MEMORY_USED_BYTES)) for one in group]
     return InstanceUse(
         holders=merged(known) if len(known) == len(held) else None,
@@ -275,6 +334,18 @@ def _group_use(
         busy_ns=next((one for one in busy if one is not None), None),
         used_bytes=next((one for one in used if one is not None), None),
     )
+
+
+def _watched_busy(before: _Use, now: _Use, dt_ns: int) -> int | None:
+    """Return how long an instance was busy, None unless somebody has watched it since then.
+
+    Of what was watched over many ticks, this tick has its part.
+    """
+    watched_ns = _delta(now.observed_ns, before.observed_ns)
+    busy_ns = _delta(now.busy_ns, before.busy_ns)
+    if busy_ns is None or not watched_ns:
+        return None
+    return busy_ns if watched_ns <= GAP * dt_ns else busy_ns * dt_ns // watched_ns
 
 
 def _delta(now: int | None, before: int | None) -> int | None:

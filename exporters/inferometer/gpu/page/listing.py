@@ -187,7 +187,8 @@ def _await(
 
 
 def _settled(supervisor: Supervised) -> bool:
-    state = supervisor.backend().state
-    if state == "running":
-        return all(view.sample is not None for view in supervisor.views())
-    return state != "starting"
+    backend, views = supervisor.backend(), supervisor.views()
+    if backend.state == "running":  # it is told how many devices there are before each of them
+        complete = len(views) >= (backend.devices_listed or 0)
+        return complete and all(view.sample is not None for view in views)
+    return backend.state != "starting"

@@ -44,7 +44,7 @@ def _named(field: Field, names: Names) -> Iterator[Named]:
         yield Named(family.renamed, family, True, field.kind, field.help)  # noqa: FBT003
 
 
-class Owners(NamedTuple):
+class HolderLabels(NamedTuple):
     """Whose a device or instance is, as labels; "" where it is nobody's, or several have it."""
 
     namespace: str = ""
@@ -67,7 +67,12 @@ def device_node(identity: Identity) -> str:
 
 
 def dcgm_labels(
-    identity: Identity, instance: Instance | None, owners: Owners, *, fixed: Fixed, lower: bool
+    identity: Identity,
+    instance: Instance | None,
+    owners: HolderLabels,
+    *,
+    fixed: Fixed,
+    lower: bool,
 ) -> Labels:
     """Return the labels of DCGM's families: at most 12, facts that were asked for last."""
     pairs = [

@@ -21,9 +21,9 @@ from inferometer.gpu.page.families import (
 from inferometer.gpu.page.fields import Fields
 from inferometer.gpu.page.names import (
     Fixed,
+    HolderLabels,
     Named,
     Names,
-    Owners,
     dcgm_labels,
     info_labels,
     named,
@@ -71,14 +71,15 @@ class CounterLine(NamedTuple):
     divisor: float
 
 
-class TotalLine(NamedTuple):
-    """A series of a sum that a backend runs; `counter` is what makes it needless."""
+class SumLine(NamedTuple):
+    """A series of a sum: of what a driver counts, of what a backend sums, or of both by turns."""
 
     family: str
     prefix: str
-    quantity: Total
-    divisor: float
     counter: Counter | None
+    counter_divisor: float
+    total: Total | None
+    total_divisor: float
 
 
 class InstancePlan(NamedTuple):
@@ -98,8 +99,7 @@ class Plan:
     info: str
     gauges: tuple[GaugeLine, ...]
     counters: tuple[CounterLine, ...]
-    accumulated: tuple[CounterLine, ...]
-    totals: tuple[TotalLine, ...]
+    sums: tuple[SumLine, ...]
     ratios: tuple[tuple[str, str], ...]
     xids: tuple[tuple[str, Labels], ...]
     instances: tuple[InstancePlan, ...]
@@ -109,8 +109,8 @@ class Subject(NamedTuple):
     """What a plan depends on, besides the look of it all."""
 
     identity: Identity
-    owners: Owners
-    instances: tuple[tuple[Instance, Owners], ...] = ()
+    owners: HolderLabels
+    instances: tuple[tuple[Instance, HolderLabels], ...] = ()
 
 
 def make(subject: Subject, look: Look, families: Sequence[Named]) -> Plan:
@@ -127,8 +127,7 @@ def make(subject: Subject, look: Look, families: Sequence[Named]) -> Plan:
         info=info.prefix(f"{PREFIX}info"),
         gauges=(*_gauges(pairs), *_own_gauges(own, look)),
         counters=(*_counters(pairs), *_own_counters(OF_SAMPLE, own, look)),
-        accumulated=tuple(_own_counters(OF_COUNTERS, own, look)),
-        totals=tuple(_own_totals(own, look)),
+        sums=tuple(_own_sums(own, look)),
         ratios=_named_as(pairs, MEMORY_SHARE),
         xids=tuple(
             (one.name, labels.with_room())
@@ -140,7 +139,7 @@ def make(subject: Subject, look: Look, families: Sequence[Named]) -> Plan:
 
 
 def _labels(
-    subject: Subject, pair: tuple[Instance, Owners] | None, look: Look, *, lower: bool
+    subject: Subject, pair: tuple[Instance, HolderLabels] | None, look: Look, *, lower: bool
 ) -> Labels:
     instance, owners = pair or (None, subject.owners)
     return dcgm_labels(subject.identity, instance, owners, fixed=look.fixed, lower=lower)
@@ -182,18 +181,17 @@ def _own_counters(parts: Sequence[Part], own: Labels, look: Look) -> Iterator[Co
             yield CounterLine(family, own.prefix(family, label), quantity, divisor)
 
 
-def _own_totals(own: Labels, look: Look) -> Iterator[TotalLine]:
-    better = {
-        (part.family, part.label): part.shown.quantity
-        for part in OF_COUNTERS
-        if isinstance(part.shown.quantity, Counter)
-    }
-    for part in OF_TOTALS:
-        name, (quantity, divisor) = f"{PREFIX}{part.family}", part.shown
-        if look.shows(part.family) and isinstance(quantity, Total):
-            prefix = own.prefix(name, part.label)
-            counter = better.get((part.family, part.label))
-            yield TotalLine(name, prefix, quantity, divisor, counter)
+def _own_sums(own: Labels, look: Look) -> Iterator[SumLine]:
+    found: dict[tuple[str, str], SumLine] = {}
+    for family, label, (quantity, divisor) in _shown((*OF_COUNTERS, *OF_TOTALS), look):
+        blank = SumLine(family, own.prefix(family, label), None, 1, None, 1)
+        line = found.get((family, label), blank)
+        if isinstance(quantity, Counter):
+            line = line._replace(counter=quantity, counter_divisor=divisor)
+        elif isinstance(quantity, Total):
+            line = line._replace(total=quantity, total_divisor=divisor)
+        found[family, label] = line
+    yield from found.values()
 
 
 def _shown(parts: Sequence[Part], look: Look) -> Iterator[Part]:

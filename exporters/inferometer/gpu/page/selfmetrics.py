@@ -65,6 +65,8 @@ def draw_backend(page: Page, backend: BackendView) -> None:
     for reason, count in backend.restarts.items():
         _one(page, "child_restarts_total", count, f"{name},{pair('reason', reason)}")
     _one(page, "messages_dropped_total", backend.messages_dropped, name)
+    for call, age_s in backend.calls_inflight.items():
+        _one(page, "backend_call_inflight_seconds", age_s, f"{name},{pair('call', call)}")
 
 
 def draw_implausible(page: Page, views: Iterable[DeviceView]) -> None:

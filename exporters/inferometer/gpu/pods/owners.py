@@ -38,7 +38,8 @@ class Owners:
         if given is not None and (given == self._given if read_ns is None else given[0] == read_ns):
             return None
         deltas = {one.pid: self._delta(one) for one in processes}
-        self._busy_ns = {one.pid: one.busy_ns for one in processes if one.busy_ns is not None}
+        listed = {one.pid: self._known(one) for one in processes}
+        self._busy_ns = {pid: known for pid, known in listed.items() if known is not None}
         if not snapshot.pods:
             return None
         among = snapshot.below(target) or ()
@@ -55,6 +56,11 @@ class Owners:
             return None
         before = self._busy_ns.get(process.pid, 0)
         return process.busy_ns - before if process.busy_ns >= before else process.busy_ns
+
+    def _known(self, process: Process) -> int | None:
+        """Return the latest total: one that is not told this time goes on from where it was."""
+        before = self._busy_ns.get(process.pid)
+        return before if process.busy_ns is None else process.busy_ns
 
     def _holder(self, pid: int, snapshot: Snapshot, among: tuple[Holder, ...]) -> Holder | None:
         membership = self._cgroups.of(pid)

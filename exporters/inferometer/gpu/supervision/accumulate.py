@@ -5,7 +5,7 @@ Moments are those of the samples, in seconds of CLOCK_MONOTONIC.
 """
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from inferometer.gpu.child.calls import NAMES_MAX, merge
@@ -34,6 +34,16 @@ PER_SECOND_MAX: Final[Mapping[Counter, int]] = {
     **{c: 1_200_000_000 for c in Counter if c.value.startswith("throttled_")},
 }
 """Steps that no device makes; a counter that makes one was misread."""
+COUNTED: Final[Mapping[Total, Counter]] = {
+    Total.ENERGY_MICROJOULES: Counter.ENERGY_MILLIJOULES,
+    Total.PCIE_TRANSMIT_BYTES: Counter.PCIE_TRANSMIT_BYTES,
+    Total.PCIE_RECEIVE_BYTES: Counter.PCIE_RECEIVE_BYTES,
+    Total.NVLINK_TRANSMIT_BYTES: Counter.NVLINK_TRANSMIT_BYTES,
+    Total.NVLINK_RECEIVE_BYTES: Counter.NVLINK_RECEIVE_BYTES,
+}
+"""Totals that a backend runs where nothing counts, and what counts them elsewhere."""
+CONTINUED: Final = frozenset(Counter(c) for c in Counter if c.value.endswith("_bytes"))
+"""Counters that a child continues over wraps of the driver's; the next child begins wherever."""
 _SLACK_S: Final = 5.0
 """Drivers refresh counters in steps of their own."""
 
@@ -51,9 +61,15 @@ class Running(Generic[K]):
         """Note that another process counts from now on."""
         self._last.clear()
 
-    def take(self, totals: Mapping[K, int]) -> None:
-        """Add what has come since the last time; a total that fell has begun anew."""
+    def take(self, totals: Mapping[K, int], *, passing: Collection[K] = ()) -> None:
+        """Add what has come since the last time; a total that fell has begun anew.
+
+        What has come to those that are `passing` is counted elsewhere and not added.
+        """
         for key, total in totals.items():
+            if key in passing:
+                self._last[key] = total
+                continue
             if key not in self.sums and len(self.sums) >= self._keys_max:
                 continue
             last = self._last.get(key, 0)
@@ -68,6 +84,9 @@ class DriverCounters:
     new. Without, the value is refused, and so is one that rose by more than any device can: the
     next good one closes the gap. One that stays wrong for `FALLEN_S` is where we go on from, with
     nothing added, since a sum that stands still for ever would be an invention, too.
+
+    One of `CONTINUED` that falls once there is another child, or the driver was reset, goes on from
+    there with nothing added: how much of its new value is new, nobody knows.
     """
 
     def __init__(self) -> None:
@@ -77,27 +96,45 @@ class DriverCounters:
         self._may_restart: set[Counter] = set()
         self.sums: dict[Counter, int] = {}
         self.refused: dict[str, int] = {}
+        self.refused_now: frozenset[Counter] = frozenset()
+        """What the latest `take` did not believe."""
 
     def expect_restart(self) -> None:
         """Note that the driver or the device was reset, or may have been."""
         self._may_restart.update(self._last)
 
+    def child_started(self) -> None:
+        """Note that another child continues counters from now on."""
+        self._may_restart.update(CONTINUED.intersection(self._last))
+
+    def pass_over(self, counters: Iterable[Counter]) -> None:
+        """Go on from the next value, nothing added: what came until then is known from others."""
+        for counter in counters:
+            self._last.pop(counter, None)
+            self._odd.pop(counter, None)
+
     def take(self, raw: Mapping[Counter, int], now_s: float) -> None:
         """Add what has come since the last time."""
+        refused = []
         for counter, value in raw.items():
             step = self._step(counter, value, now_s)
-            if step is not None:
+            if step is None:
+                refused.append(counter)
+            else:
                 self.sums[counter] = self.sums.get(counter, 0) + step
                 self._last[counter] = (value, now_s)
                 self._odd.pop(counter, None)
                 self._may_restart.discard(counter)
+        self.refused_now = frozenset(refused)
 
     def _step(self, counter: Counter, value: int, now_s: float) -> int | None:
         """Return what to add, None where the value is not to be believed."""
         if counter not in self._last:
             return 0
         last, since_s = self._last[counter]
-        step = value if value < last and counter in self._may_restart else value - last
+        step = value - last
+        if step < 0 and counter in self._may_restart:
+            step = 0 if counter in CONTINUED else value
         most = PER_SECOND_MAX.get(counter)
         if step >= 0 and (most is None or step <= most * (now_s - since_s + _SLACK_S)):
             return step
@@ -113,11 +150,15 @@ class Events:
     """XIDs and other events of a device."""
 
     def __init__(self) -> None:
-        """Begin with none; `xid_last` is None until a child could listen."""
+        """Begin with none; `xid_last` is None until a child could listen.
+
+        `heard` says whether the child that there is listens now.
+        """
         self._xids: Running[int | None] = Running(keys_max=KEYS_MAX)
         self._events: Running[str] = Running()
         self.xids: dict[int | None, Xid] = {}
         self.xid_last: int | None = None
+        self.heard = False
 
     @property
     def events(self) -> dict[str, int]:
@@ -131,6 +172,7 @@ class Events:
 
     def take(self, totals: EventTotals) -> None:
         """Add what is new; codes above `CODES_MAX` are counted under None."""
+        self.heard = totals.heard
         before = dict(self._xids.sums)
         self._xids.take({code: xid.seen for code, xid in totals.xids.items()})
         self._events.take(totals.events)
@@ -208,6 +250,10 @@ class Work:
         self.demoted = beat.demoted
         self._dropped.take({"": beat.dropped})
         self.kernel_sequence = max(self.kernel_sequence, beat.kernel_sequence)
+
+    def counted(self, totals: EventTotals) -> None:
+        """Note how far counted events go in the kernel's log, which the next child leaves out."""
+        self.kernel_sequence = max(self.kernel_sequence, totals.kernel_sequence)
 
     @property
     def dropped(self) -> int:

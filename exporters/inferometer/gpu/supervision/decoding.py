@@ -214,11 +214,11 @@ def _positional(kind: Callable[..., V], *readers: Callable[[Any], Any]) -> Calla
 _events: Final = _dict(_one_of({event: event for event in EVENTS}), _count)
 _in_flight: Final = _positional(lambda name, since: (name, since), _text, _count)
 _by_type: Final[Mapping[type, Callable[[Any], Message]]] = {
-    Hello: _positional(Hello, _text, _list(_text), _maybe(_count)),
+    Hello: _positional(Hello, _text, _list(_text), _maybe(_count), _maybe(_count)),
     Found: lambda value: Found(Identity(**_record(value, _IDENTITY))),
     Sample: lambda value: Sample(**_record(value, _SAMPLE)),
     Condition: _positional(Condition, _text, _state, _maybe(_whole), _bool),
-    EventTotals: _positional(EventTotals, _text, _xids, _count, _events),
+    EventTotals: _positional(EventTotals, _text, _xids, _count, _events, _whole, _bool),
     Heartbeat: _positional(
         Heartbeat,
         _dict(_text, _in_flight),

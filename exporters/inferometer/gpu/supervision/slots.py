@@ -17,6 +17,7 @@ from inferometer.gpu.quantities import Gauge, Total
 from inferometer.gpu.sample import DeviceState, DeviceView, Identity, Sample
 from inferometer.gpu.states import LOST, stalled
 from inferometer.gpu.supervision.accumulate import (
+    COUNTED,
     BusyRatio,
     DriverCounters,
     Events,
@@ -70,6 +71,7 @@ class Slot:
         for running in (self._totals, self._instances, self._implausible, self._missed):
             running.restart()
         self._events.restart()
+        self._counters.child_started()
 
     def child_ended(self, state: DeviceState | None) -> None:
         """Note that nobody reads the device any more; `state` is what it is then.
@@ -77,6 +79,8 @@ class Slot:
         None leaves the last sample to be shown for as long as it is fresh.
         """
         self._call = None
+        self._events.heard = False
+        self._view = replace(self._view, events_heard=False)
         if state is not None:
             self._ticked_s = None
             self._sick(state)
@@ -100,8 +104,7 @@ class Slot:
         now_s = sample.moment_ns / NS
         self._ticked_s = now_s
         self._call = None
-        self._counters.take(sample.counters, now_s)
-        self._totals.take(sample.totals)
+        sample = self._count(sample, now_s)
         self._implausible.take(sample.implausible)
         self._recovery = _whole(sample.gauges.get(Gauge.RECOVERY_ACTION))
         watts = sample.gauges.get(Gauge.POWER_WATTS, sample.gauges.get(Gauge.POWER_INSTANT_WATTS))
@@ -127,11 +130,40 @@ class Slot:
             )
         )
 
+    def _count(self, sample: Sample, now_s: float) -> Sample:
+        """Add to the sums; returns the sample without the counters that cannot be true.
+
+        A quantity that a driver counts and one that a child sums are never added for the same
+        time: of both at once the counter is taken, and after a total has spoken for it, a counter
+        goes on from where it is then.
+        """
+        counted = {total: counter in sample.counters for total, counter in COUNTED.items()}
+        spoken = [COUNTED[t] for t in sample.totals if counted.get(t) is False]
+        self._counters.pass_over(spoken)
+        self._counters.take(sample.counters, now_s)
+        self._totals.take(sample.totals, passing=[t for t, is_so in counted.items() if is_so])
+        refused = self._counters.refused_now
+        if not refused:
+            return sample
+        return replace(
+            sample,
+            counters={c: n for c, n in sample.counters.items() if c not in refused},
+            unsupported={**sample.unsupported, **dict.fromkeys(refused, "implausible")},
+        )
+
     def happened(self, totals: EventTotals) -> None:
         """Take in events."""
         self._events.take(totals)
         xids, events = dict(self._events.xids), dict(self._events.events)
-        self._show(replace(self._view, xids=xids, events=events, xid_last=self._events.xid_last))
+        self._show(
+            replace(
+                self._view,
+                xids=xids,
+                events=events,
+                xid_last=self._events.xid_last,
+                events_heard=self._events.heard,
+            )
+        )
 
     def beaten(self, call: tuple[str, int] | None, missed: Mapping[str, int], now_ns: int) -> None:
         """Note the call that is under way, if any."""
@@ -142,9 +174,16 @@ class Slot:
     def _sick(self, state: DeviceState) -> None:
         if state in LOST:
             self._counters.expect_restart()
+        # That nothing had to be done was known of a device that was well.
+        wanted = self._recovery if state == "reset_required" else None
         self._show(
             replace(
-                self._view, state=state, sample=None, power_peak_watts=None, busy_peak_ratio=None
+                self._view,
+                state=state,
+                sample=None,
+                power_peak_watts=None,
+                busy_peak_ratio=None,
+                recovery_action=wanted or None,
             )
         )
 
@@ -165,6 +204,7 @@ class Slots:
         self.listed: tuple[str, ...] = ()
         """Devices that the present child has listed."""
         self._ever_listed: set[str] = set()
+        self._counted = 0  # by the library, at most
 
     def take(self, message: Message, now_ns: int) -> None:
         """Take in what a child says of devices."""
@@ -183,13 +223,17 @@ class Slots:
         elif isinstance(message, Hello):
             self.listed = message.uuids
             self._ever_listed.update(message.uuids[:DEVICES_MAX])
+            self._counted = max(self._counted, message.devices_listed or 0)
             for uuid in self._slots.keys() - set(message.uuids):
                 self._slots[uuid].conditioned("lost")
 
     @property
     def expected(self) -> int:
-        """How many devices the present child has listed, those included that were lost since."""
-        return len(self._ever_listed)
+        """How many devices the present child has listed, or its library has counted.
+
+        Those are included that were lost since.
+        """
+        return max(len(self._ever_listed), self._counted)
 
     def child_started(self) -> None:
         """Note that another process counts from now on."""
@@ -205,6 +249,7 @@ class Slots:
         """Note that nobody reads the devices any more; `state` as for a slot."""
         self.listed = ()
         self._ever_listed.clear()
+        self._counted = 0
         for slot in self._slots.values():
             slot.child_ended(state)
 
@@ -227,6 +272,14 @@ class Slots:
                 return False
             any_stalled = any_stalled or hangs or shown.view.state == "stalled"
         return any_stalled
+
+    def any_well(self, now_ns: int) -> bool:
+        """Say whether there is a device that answers."""
+        shown = (self._slots[uuid].shown for uuid in self.listed if uuid in self._slots)
+        return any(
+            one.view.state == "ok" and one.ticked_s is not None and not self._hangs(one, now_ns)
+            for one in shown
+        )
 
     def _hangs(self, shown: _Shown, now_ns: int) -> bool:
         if shown.view.state != "ok":

@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple
 
 from inferometer import log
 from inferometer.gpu.clock import NS
-from inferometer.gpu.messages import Bye, Failure, Heartbeat, Hello, Message
+from inferometer.gpu.messages import Bye, EventTotals, Failure, Heartbeat, Hello, Message
 from inferometer.gpu.sample import BackendView, DeviceState, DeviceView, Sample
 from inferometer.gpu.states import Lifecycle, Waits, stall_after_s
 from inferometer.gpu.supervision.accumulate import Work
@@ -33,6 +33,9 @@ UNBIND: Final = "driver_unbind"
 ORDERS_MAX: Final = 8
 """Orders that wait; of more, the latest count."""
 STOP_STEP_S: Final = 0.01
+SHARED_CALLS: Final = ("", "events")
+"""Under what a heartbeat has calls of no single device: those of the child's main thread, and of
+the thread that waits for events."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +47,9 @@ class Limits:
     stall_floor_s: float = 3.0
     """A call under way for longer, and for more than three ticks, stalls its device."""
     all_stalled_s: float = 60.0
+    hung_s: float = 30.0
+    """A call of no single device under way for that long, while no device answers: that thread
+    can neither find devices nor say that the driver is gone."""
     silent_s: float = 10.0
     """Without a message; there is a heartbeat each second."""
     start_s: float = 180.0
@@ -94,6 +100,7 @@ class Supervisor:
         self._work = Work()
         self._charge: Charge | None = None
         self._stalled_since_s: float | None = None
+        self._shared: dict[str, tuple[str, int]] = {}
         self._restarts: dict[str, int] = {}
         self._orders: deque[Literal["release", "resume"]] = deque(maxlen=ORDERS_MAX)
         self._stopping = False
@@ -205,7 +212,7 @@ class Supervisor:
             self._let_go("operator", now_s)
 
     def _let_go(self, reason: str, now_s: float) -> None:
-        self._life.release(reason, now_s)
+        self._life.release(reason, now_s, unbound=reason == UNBIND)
         self._end_child(_End(reason, state="stalled"), now_s)
         self._slots.expect_restart()
 
@@ -224,8 +231,17 @@ class Supervisor:
             self._end_child(_End("silent", "silent"), now_s)
         elif since_s is not None and now_s - since_s >= self._limits.all_stalled_s:
             self._end_child(_End("stalled", "stalled"), now_s)
+        elif charge.opened and self._hung(now_s):
+            self._end_child(_End("hung", "hung"), now_s)
         elif not charge.opened and now_s - charge.started_s > self._limits.start_s:
             self._end_child(_End("start_timeout", "start_timeout"), now_s)
+
+    def _hung(self, now_s: float) -> bool:
+        """Say whether the child's main thread is stuck in a call and no device is well either."""
+        call = self._shared.get("")
+        if call is None or now_s - call[1] / NS < self._limits.hung_s:
+            return False
+        return not self._slots.any_well(int(now_s * NS))
 
     def _replace_child(self, now_s: float) -> None:
         try:
@@ -238,6 +254,7 @@ class Supervisor:
         charge = Charge(process, now_s)
         self._charge = charge
         self._stalled_since_s = None
+        self._shared = {}
         self._slots.child_started()
         self._work.restart()
         register = self._selector.register
@@ -276,6 +293,10 @@ class Supervisor:
             self._tell(message.uuid)
         elif isinstance(message, Heartbeat):
             self._work.beaten(message)
+            calls = message.in_flight
+            self._shared = {key: calls[key] for key in SHARED_CALLS if key in calls}
+        elif isinstance(message, EventTotals):
+            self._work.counted(message)
         elif isinstance(message, Hello):
             if not charge.opened:
                 fields = {"backend": self._command.backend, "devices": len(message.uuids)}
@@ -321,6 +342,7 @@ class Supervisor:
         charge.process.close()
         self._endings.add(charge.process, now_s)
         self._slots.child_ended(end.state)
+        self._shared = {}
         self._life.ended(end.reason, now_s, code=end.code)
         if end.counted:
             self._restarts[end.counted] = self._restarts.get(end.counted, 0) + 1
@@ -341,12 +363,21 @@ class Supervisor:
             demoted=self._work.demoted,
             restarts=dict(self._restarts),
             messages_dropped=self._work.dropped,
+            calls_inflight=self._overdue(),
         )
         if self._life.exit_code is not None:
             self.wants_exit = (
                 f"{self._command.backend}: the driver has answered nothing but code "
                 f"{self._life.exit_code} for a minute; only a new container gets its library back"
             )
+
+    def _overdue(self) -> dict[str, float]:
+        """Return the calls of no single device that a device would count as stalled with."""
+        if self._charge is None:
+            return {}
+        now_ns = self._clock_ns()
+        ages_s = {name: (now_ns - since_ns) / NS for name, since_ns in self._shared.values()}
+        return {n: age_s for n, age_s in ages_s.items() if age_s > self._limits.stall_floor_s}
 
     def _finish(self) -> None:
         """End the child within the time there is, and let go of everything."""

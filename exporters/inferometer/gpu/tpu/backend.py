@@ -12,7 +12,7 @@ from typing import Final
 from inferometer.gpu.backend import BackendError, Calls, Options
 from inferometer.gpu.binding import pci
 from inferometer.gpu.sample import Event, Identity
-from inferometer.gpu.tpu.client import Client
+from inferometer.gpu.tpu.client import GONE, Client
 from inferometer.gpu.tpu.device import TpuDevice
 from inferometer.gpu.tpu.layout import DUTY, TOTAL, Chip, chips
 
@@ -38,6 +38,7 @@ class TpuBackend:
     """The chips of all runtimes that answer."""
 
     name: Final = "tpu"
+    devices_listed: int | None = None
     driver_version: Final = ""
 
     def __init__(
@@ -56,13 +57,17 @@ class TpuBackend:
         self._clock_ns = clock_ns
         self._found: dict[str, tuple[Client, Chip]] = {}
 
-    def discover(self) -> Sequence[Identity]:
+    def discover(self, _: Calls | None = None) -> Sequence[Identity]:
         """List the chips; a runtime that does not answer hides no other."""
         found: dict[str, tuple[Client, Chip]] = {}
         outcomes = []
         for client in self._clients:
             duty, memory = client.ask(DUTY), client.ask(TOTAL)
             outcomes.append(f"{client.address}: {duty.outcome}")
+            if (duty.outcome in GONE) != (memory.outcome in GONE):
+                # Half an answer would make other chips of them.
+                found.update({u: known for u, known in self._found.items() if known[0] is client})
+                continue
             for chip in chips(duty.metrics, memory.metrics):
                 found[self._uuid(client, chip)] = (client, chip)
         if not found:

@@ -76,11 +76,11 @@ class TpuDevice:
         due = [metric for metric, name in NAMES.items() if self._calls.due(name, "fast", tier)]
         answers = self._answers(due)
         gauges = self._read(answers)
+        totals: dict[Total, int] = {}
         if tier == "fast":
             self._totals.add(gauges, dict.fromkeys(gauges, self._clock_ns()))
-        return Reading(
-            gauges=gauges, totals=self._totals.read(), implausible=dict(self._implausible)
-        )
+            totals = self._totals.read()
+        return Reading(gauges=gauges, totals=totals, implausible=dict(self._implausible))
 
     def alive(self) -> bool:
         """Ask for the duty cycle."""

@@ -5,7 +5,7 @@ import { LineChart } from "./chart.js";
 import { count, objective, rate, seconds, share, text } from "./format.js";
 import { HeatMap } from "./heat.js";
 import { logRange, logTicks, shareRange, zeroRange } from "./scales.js";
-import { goodput, limitLines } from "./slo.js";
+import { comparable, goodput, limitLines } from "./slo.js";
 import { coreShare } from "./tiles.js";
 
 const SLOS_DRAWN = 6; // as many colours as can be told apart
@@ -57,11 +57,12 @@ function goodputSeries(points) {
 function objectiveLines(point) {
   return Object.entries(point.slos)
     .slice(0, SLOS_DRAWN)
-    .filter(([, slo]) => slo.objective !== null)
-    .map(([name, slo], at) => ({
+    .map(([name, slo], at) => ({ name, slo, tone: `slo-${at + 1}` })) // the tone of its curve
+    .filter(({ slo }) => comparable(slo))
+    .map(({ name, slo, tone }) => ({
       value: slo.objective,
       label: `${name} promises ${text(objective(slo.objective))}`,
-      tone: `slo-${at + 1}`,
+      tone,
     }));
 }
 
@@ -125,7 +126,7 @@ const CHARTS = [
     id: "card-goodput",
     title: "Goodput against the objective",
     explanation:
-      "Share of judged requests that met all limits of an SLO: first token, pace, pauses, and no error. Below its dashed line, the SLO spends its error budget faster than allowed.",
+      "Share of judged requests that met all limits of an SLO: first token, pace, pauses, and no error. Below its dashed line, the SLO spends its error budget faster than allowed. An SLO that counts tokens or slices of time has no line: its promise is no share of requests.",
     caption: "Good ÷ (good + bad) over the SLO window",
     wide: 4,
     series: goodputSeries,

@@ -7,10 +7,22 @@ export function goodput({ good, bad }) {
   return good + bad > 0 ? good / (good + bad) : null;
 }
 
+const UNITS = { request: "requests", token: "tokens", slice: "slices of time" };
+
+/** Of what the objective is a share; verdicts are of requests, so nothing else can be compared. */
+export function unit(slo) {
+  return UNITS[slo.weight];
+}
+
+/** Whether the share of good requests can be held against the objective. */
+export function comparable(slo) {
+  return slo.objective !== null && slo.weight === "request";
+}
+
 /** How many times faster than allowed the error budget is spent; null where it is not known. */
 export function burn(slo) {
   const share = goodput(slo);
-  if (share === null || slo.objective === null || slo.objective >= 1) return null;
+  if (share === null || !comparable(slo) || slo.objective >= 1) return null;
   return (1 - share) / (1 - slo.objective);
 }
 

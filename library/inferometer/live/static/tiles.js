@@ -3,7 +3,7 @@
 import { info, make, show } from "./elements.js";
 import { bytes, count, objective, rate, seconds, share, text, whole } from "./format.js";
 import { shareRange, zeroRange } from "./scales.js";
-import { burn, goodput, verdict, worst } from "./slo.js";
+import { burn, comparable, goodput, unit, verdict, worst } from "./slo.js";
 import { Spark } from "./spark.js";
 
 const fromZero = (_low, high) => zeroRange(high, 1e-6);
@@ -64,7 +64,7 @@ const TILES = [
     id: "goodput",
     title: "Goodput",
     explanation:
-      "Share of judged requests that met every limit of the SLO. The verdict compares it with the objective: a budget that burns 1× lasts exactly as long as promised, above that it runs out early. With several SLOs, the one that is worst off.",
+      "Share of judged requests that met every limit of the SLO. The verdict compares it with the objective: a budget that burns 1× lasts exactly as long as promised, above that it runs out early. With several SLOs, the one that is worst off. An objective for tokens or for slices of time is shown, but not compared: a share of requests says nothing of it.",
     tone: "goodput",
     figures: [
       {
@@ -152,7 +152,8 @@ class Tile {
 function verdictWords(point) {
   const slo = worst(point.slos);
   if (slo === null) return [""];
-  const promise = slo.objective === null ? "no objective" : `goal ${text(objective(slo.objective))}`;
+  const of = comparable(slo) ? "" : ` of ${unit(slo)}, not of requests`;
+  const promise = slo.objective === null ? "no objective" : `goal ${text(objective(slo.objective))}${of}`;
   const given = verdict(slo);
   if (given === "unknown") return [promise];
   const words = given === "good" ? "held" : `burns ${text(rate(burn(slo), ""))}×`;

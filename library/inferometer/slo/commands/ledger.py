@@ -14,6 +14,7 @@ from inferometer import log
 from inferometer.errors import Place, Problem, SettingsError
 from inferometer.metrics.build import Registry
 from inferometer.metrics.exposition import OPENMETRICS, TEXT, wants_openmetrics, write
+from inferometer.metrics.labels import clean
 from inferometer.prom.endpoint import Endpoint, parse
 from inferometer.prom.settings import Access
 from inferometer.settings import Address, parse_address, resolve
@@ -60,7 +61,8 @@ class Settings(Access):
     """How often it counts with `--listen`: as often as rules are evaluated."""
 
     cluster: str = ""
-    """Value of the label `cluster`, where many clusters write to one Thanos or Mimir."""
+    """Value of the label `cluster`, where many clusters write to one Thanos or Mimir; it is a label
+    of what is exported, too."""
 
     web_config: Path | None = None
     """TLS and basic authentication of the address, in the format of Prometheus'
@@ -79,11 +81,15 @@ def main(argv: Sequence[str]) -> int:
     if settings.listen is not None and settings.listen.path is not None:
         problem = Problem(Place("--listen"), "must be HOST:PORT", "scrapers use TCP")
         raise SettingsError([problem])
+    if settings.cluster != clean(settings.cluster):
+        problem = Problem(Place("--cluster"), "must be printable, and 128 bytes at most")
+        raise SettingsError([problem])
     reader = Reader(settings.files, load)
     wanted = reader.first()
     store = FileStore(settings.store)
     with settings.client(settings.prometheus) as client, store.alone():
-        keeper = Keeper(store, Recorded(client, cluster=settings.cluster))
+        source = Recorded(client, cluster=settings.cluster)
+        keeper = Keeper(store, source, cluster=settings.cluster)
         store.load()  # a file that is damaged is told before anything else
         if settings.listen is not None:
             return _serve(keeper, reader, settings)
@@ -97,7 +103,7 @@ def _serve(keeper: Keeper, reader: Reader, settings: Settings) -> int:
     """Count again and again, and show it, until SIGTERM or SIGINT; the file is always whole."""
     log.setup(PROGRAM, level=settings.log_level, form=settings.log_form)
     assert settings.listen is not None
-    registry = Registry()
+    registry = Registry(metrics=keeper.metrics)
     keeper.show(registry)
     address = (settings.listen.host, settings.listen.port)
     server = web.Server(address, _routes(keeper, registry), web_config=settings.web_config)

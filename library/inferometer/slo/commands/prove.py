@@ -13,9 +13,10 @@ from inferometer.slo import table
 from inferometer.slo.commands import promtool
 from inferometer.slo.commands.reading import load
 from inferometer.slo.document import Document
+from inferometer.slo.guard import cannot_fire
 from inferometer.slo.model import RATE_PER_MINUTE
 from inferometer.slo.proof import picture, report
-from inferometer.slo.proof.prove import Proof, cannot_fire, cases, generic, jobs, judged
+from inferometer.slo.proof.prove import Proof, cases, generic, jobs, judged
 from inferometer.slo.rule import Group
 
 PROGRAM: Final = "slo prove"

@@ -12,8 +12,9 @@ from inferometer.slo.spec import examine
 
 def load(paths: Iterable[Path]) -> tuple[Document, ...]:
     """Return the documents. Raises SpecError with every error, but not for warnings."""
-    read = examine(paths)
-    found = findings(read.documents, zones=zoneinfo.available_timezones())
+    zones = zoneinfo.available_timezones()
+    read = examine(paths, zones=zones)
+    found = findings(read.documents, zones=zones)
     errors = [problem for problem in (*read.problems, *found) if is_error(problem)]
     if errors:
         raise SpecError(errors)

@@ -3,20 +3,17 @@
 import os
 import re
 import sys
-import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from inferometer.errors import Place, Problem, SettingsError, SpecError, WorldError
+from inferometer.errors import Place, Problem, SettingsError, WorldError
 from inferometer.settings import resolve
-from inferometer.slo.check import findings, is_error
-from inferometer.slo.document import Document
+from inferometer.slo.commands.reading import load
 from inferometer.slo.formats import targets
 from inferometer.slo.names import Options
 from inferometer.slo.render import HEAD, File, Home, notes, render, shipped
-from inferometer.slo.spec import examine
 
 PROGRAM: Final = "slo render"
 
@@ -103,6 +100,10 @@ def main(argv: Sequence[str]) -> int:
     if bool(settings.files) == settings.shipped:
         problem = Problem(Place("command line"), "either documents or --shipped is needed")
         raise SettingsError([problem])
+    again = [name for name in settings.cluster if settings.cluster.count(name) > 1]
+    if again:
+        problem = Problem(Place("--cluster"), f"{again[0]!r} is named twice", "name each once")
+        raise SettingsError([problem])
     options = Options(
         vantage=settings.vantage,
         clusters=settings.cluster,
@@ -123,7 +124,7 @@ def main(argv: Sequence[str]) -> int:
 def _made(settings: Settings, options: Options) -> tuple[Sequence[File], Sequence[str]]:
     """Return the files, and what they cannot say. Raises SettingsError and SpecError."""
     home = Home(settings.rule_namespace, settings.rule_label)
-    documents = _load(settings.files)
+    documents = load(settings.files)
     match settings.to:
         case "sloth" | "pyrra" | "openslo":
             if settings.shipped:
@@ -143,16 +144,6 @@ def _spelled_out(argv: Sequence[str]) -> list[str]:
     """Return the words with `--output` for `-o`, which everybody types."""
     end = argv.index("--") if "--" in argv else len(argv)
     return ["--output" if word == "-o" else word for word in argv[:end]] + list(argv[end:])
-
-
-def _load(paths: Iterable[Path]) -> tuple[Document, ...]:
-    """Return the documents. Raises SpecError with every error, but not for warnings."""
-    read = examine(paths)
-    found = findings(read.documents, zones=zoneinfo.available_timezones())
-    errors = [problem for problem in (*read.problems, *found) if is_error(problem)]
-    if errors:
-        raise SpecError(errors)
-    return read.documents
 
 
 def _write(files: Iterable[File], folder: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from inferometer.prom.answer import Answer, Hold
+from inferometer.prom.client import Client
 from inferometer.prom.endpoint import Endpoint, parse
 from inferometer.prom.settings import Access
 from inferometer.settings import resolve
@@ -18,8 +19,9 @@ from inferometer.slo.commands.reading import load
 from inferometer.slo.document import Document
 from inferometer.slo.ledger.book import Key
 from inferometer.slo.ledger.keeper import by_key
-from inferometer.slo.ledger.ledger import Standing, standing, subjects
+from inferometer.slo.ledger.ledger import Standing, ahead, standing, subjects
 from inferometer.slo.ledger.store import FileStore
+from inferometer.slo.ledger.tallies import Recorded
 from inferometer.slo.online.asking import number
 from inferometer.slo.online.status import REASON_WINDOW, History, Status, history, statuses
 from inferometer.slo.shown import coarse_percent, known, moment, percent, rate, span
@@ -46,8 +48,8 @@ class Settings(Access):
     """Tell how SLOs stand: what was good, what is left of the budget, how fast it burns.
 
     Exit code 0 if every SLO has budget left and can be believed, 1 if one has none, or if nobody
-    would know (no rules, no data, another objective), or if Prometheus failed; 2 if the command or
-    a document is wrong.
+    would know (no rules, no data, no sum over the window, another objective), or if Prometheus
+    failed; 2 if the command or a document is wrong.
     """
 
     files: tuple[Path, ...] = field(
@@ -60,7 +62,8 @@ class Settings(Access):
 
     store: Path | None = None
     """The file of `inferometer slo ledger`: its counts reach further back, and it knows when what
-    counts as good was changed."""
+    counts as good was changed. What came since its last pass is asked for at once and added; the
+    file stays as it is. SLOs that it does not know stand as the rules say."""
 
     cluster: str = ""
     """Value of the label `cluster`, where many clusters write to one Thanos or Mimir."""
@@ -75,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
     documents = load(settings.files)
     with settings.client(settings.prometheus) as client:
         at_s, back = client.now_s(), history(client)
-        kept = _kept(settings.store, documents, at_s)
+        kept = _kept(settings, documents, client, at_s)
         found = statuses(documents, client, ledger=kept, cluster=settings.cluster)
     if settings.format == "json":
         data = {"at": at_s, "retention_s": back.retention_s, "slos": list(map(_data, found))}
@@ -88,12 +91,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _kept(
-    store: Path | None, documents: Sequence[Document], at_s: float
+    settings: Settings, documents: Sequence[Document], client: Client, at_s: float
 ) -> Mapping[Key, Standing] | None:
-    if store is None:
+    """Return how SLOs stand by the file and what came since, those of which it has anything."""
+    if settings.store is None:
         return None
-    book = FileStore(store).load().book
-    return by_key(standing(book, one, at_s) for one in subjects(documents))
+    wanted, source = subjects(documents), Recorded(client, cluster=settings.cluster)
+    book = ahead(FileStore(settings.store).load().book, wanted, source, now_s=at_s)
+    known = [one for one in wanted if one.key in book and book[one.key].days]
+    return by_key(standing(book, one, at_s) for one in known)
 
 
 def _origin(endpoint: Endpoint, at_s: float, back: History) -> str:
@@ -130,6 +136,8 @@ def _notes(one: Status) -> Iterator[str]:
         yield "nothing counts it now: is the sidecar scraped, does the namespace agree?"
     if one.state == "stale":
         yield "nothing was recorded for minutes: are its counters scraped, are rules evaluated?"
+    if one.state == "no budget":
+        yield "nobody sums up its window: load the slo.yaml that was rendered with this document"
     if one.state == "partial" and not one.by_ledger:
         yield "what was bad before is not known: run `inferometer slo ledger`"
     if one.state == "no ledger":

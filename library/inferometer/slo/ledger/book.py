@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -18,7 +18,9 @@ from typing import Any, Final, NamedTuple, NoReturn
 from inferometer.errors import InferometerError
 from inferometer.slo.budget import Counts
 
-VERSION: Final = 1
+VERSION: Final = 2
+READ: Final = (1, VERSION)
+"""Versions that are read. The first one did not say in which timezone its days are."""
 SHARD_BYTES_MAX: Final = 700_000
 SHARDS_MAX: Final = 64
 DAYS_MAX: Final = 100
@@ -30,6 +32,7 @@ COUNT_MAX: Final = 1 << 62
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,6})?")
 _HEX: Final = re.compile(r"[0-9a-f]{0,64}")
+_ZONE: Final = re.compile(r"[A-Za-z0-9+_/-]{0,63}")
 _SMALLEST: Final = Decimal("0.000001")
 
 Key = tuple[str, str]
@@ -62,22 +65,26 @@ class Bucket(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The days of one SLO. From `since` to `through` all were asked for, with data or without."""
+    """The days of one SLO. From `since` to `through` all were asked for, with data or without.
+
+    `zone` is the timezone whose days they are, empty in files that did not say so.
+    """
 
     since: date
     through: date
     days: Mapping[date, Bucket] = field(default_factory=dict)
+    zone: str = ""
 
     def with_day(self, of: date, bucket: Bucket | None) -> "Entry":
         """Return the entry with a day that was asked for; None for one without data."""
         days = dict(self.days) if bucket is None else {**self.days, of: bucket}
-        return Entry(min(self.since, of), max(self.through, of), days)
+        return replace(self, since=min(self.since, of), through=max(self.through, of), days=days)
 
     def after(self, first: date) -> "Entry":
         """Return the entry without the days before `first`."""
         kept = {of: bucket for of, bucket in self.days.items() if of >= first}
         since, through = max(self.since, first), max(self.through, first)
-        return Entry(since, through, kept)
+        return replace(self, since=since, through=through, days=kept)
 
     def definition_since(self) -> date | None:
         """Return the first day with the newest definition, if there were others before."""
@@ -138,7 +145,7 @@ def decode_head(text: bytes) -> Head:
     if data.get("kind") != "inferometer-slo-ledger":
         _refuse("is no ledger")
     version = data.get("version")
-    if version != VERSION:
+    if version not in READ:
         _refuse(f"has version {version!r:.20}, this program reads {VERSION}")
     start = text.find(b'"slos":\n') + len(b'"slos":\n')
     if data.get("sha256") != _checksum(text[start:].removesuffix(b"\n}\n")):
@@ -180,7 +187,7 @@ def _entry_data(key: Key, entry: Entry) -> list[Any]:
         for of, bucket in sorted(entry.days.items())
     }
     asked = [entry.since.isoformat(), entry.through.isoformat()]
-    return [*key, *asked, definitions, days]
+    return [*key, *asked, definitions, days, entry.zone]
 
 
 def _bucket_data(bucket: Bucket) -> Iterator[Any]:
@@ -205,12 +212,15 @@ def _slos(data: object) -> tuple[tuple[Key, Entry], ...]:
 
 def _entry(data: object) -> tuple[Key, Entry]:
     match data:
-        case [str(namespace), str(slo), str(since), str(through), list(names), dict(days)]:
+        case [
+            str(namespace), str(slo), str(since), str(through), list(names), dict(days), *where
+        ] if len(where) <= 1:  # fmt: skip
             if len(names) > DEFINITIONS_MAX or len(days) > DAYS_MAX:
                 _refuse("holds more days than a ledger keeps")
             definitions = [_definition(name) for name in names]
             found = {_date(of): _bucket(one, definitions) for of, one in days.items()}
-            return (namespace, slo), Entry(_date(since), _date(through), found)
+            zone = _zone(where[0]) if where else ""
+            return (namespace, slo), Entry(_date(since), _date(through), found, zone)
         case _:
             return _refuse("holds an SLO that does not fit together")
 
@@ -240,6 +250,12 @@ def _counts(data: Sequence[object]) -> Counts:
 def _definition(name: object) -> str:
     if not isinstance(name, str) or not _HEX.fullmatch(name):
         _refuse("holds a definition that is no hash")
+    return name
+
+
+def _zone(name: object) -> str:
+    if not isinstance(name, str) or not _ZONE.fullmatch(name):
+        _refuse("holds a timezone that is none")
     return name
 
 

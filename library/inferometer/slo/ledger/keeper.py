@@ -14,6 +14,9 @@ from typing import Final
 
 from inferometer.errors import SpecError, WorldError
 from inferometer.metrics.build import Registry
+from inferometer.metrics.catalog import METRICS
+from inferometer.metrics.ledger import of_cluster
+from inferometer.metrics.metric import Metric
 from inferometer.prom.answer import Value
 from inferometer.prom.errors import PrometheusError
 from inferometer.slo.document import Document
@@ -35,11 +38,15 @@ def utc_s() -> float:
 
 @dataclass(slots=True)
 class Keeper:
-    """Keeps one ledger. Used by one thread; what is shown is replaced as a whole."""
+    """Keeps one ledger. Used by one thread; what is shown is replaced as a whole.
+
+    `cluster` is a label of what is shown of each SLO, if it is not empty.
+    """
 
     store: Store
     source: Source
     clock_s: Callable[[], float] = utc_s
+    cluster: str = ""
     standings: tuple[Standing, ...] = ()
     success_s: float | None = None
     failures: dict[str, int] = field(
@@ -80,12 +87,21 @@ class Keeper:
         """Tell whether what is known is young enough to be shown."""
         return self.success_s is not None and self.clock_s() - self.success_s < STALE_S
 
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return the metrics that a registry must have for `show`."""
+        return of_cluster(METRICS) if self.cluster else METRICS
+
     def show(self, registry: Registry) -> None:
         """Have a registry show what is known at each scrape."""
         registry.callback("inferometer_slo_budget_remaining_ratio", self._remaining)
         registry.callback(
             "inferometer_slo_ledger_covered_seconds",
-            lambda: [(one.subject.key, float(one.covered_s)) for one in self._shown()],
+            lambda: [(self._labels(one), float(one.covered_s)) for one in self._shown()],
+        )
+        registry.callback(
+            "inferometer_slo_ledger_elapsed_seconds",
+            lambda: [(self._labels(one), float(one.elapsed_s)) for one in self._shown()],
         )
         registry.callback(
             "inferometer_slo_ledger_success_timestamp_seconds",
@@ -102,7 +118,10 @@ class Keeper:
     def _remaining(self) -> Samples:
         for one in self._shown():
             if isinstance(one.remaining, Value):
-                yield one.subject.key, float(one.remaining.number)
+                yield self._labels(one), float(one.remaining.number)
+
+    def _labels(self, one: Standing) -> tuple[str, ...]:
+        return (self.cluster, *one.subject.key) if self.cluster else one.subject.key
 
 
 @dataclass(slots=True)

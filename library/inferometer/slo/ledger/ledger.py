@@ -24,11 +24,10 @@ from inferometer.slo import budget
 from inferometer.slo.budget import Counts
 from inferometer.slo.document import Class, Document, Foreign, Window
 from inferometer.slo.ledger.book import DAYS_MAX, Book, Bucket, Entry, Key, rounded
+from inferometer.slo.ledger.moved import RECOUNTED_DAYS, Move, is_of, moved
 from inferometer.slo.ledger.periods import ONE_DAY, Day, Period, dates, day, period, today, zone
 from inferometer.slo.windows import length_s
 
-RECOUNTED_DAYS: Final = 3
-"""Closed days that are counted again: samples may come late, from a remote writer that was down."""
 SKEW_MAX_S: Final = 300.0
 """How far the clock of a Prometheus may be off ours: its days decide which days are forgotten."""
 
@@ -88,7 +87,7 @@ def definition(one: Class | Foreign) -> str:
 
     Not of the objective, which is applied to all counts whenever they were made.
     """
-    parts = dataclasses.asdict(one)
+    parts = dataclasses.asdict(one)  # numbers that are equal are one, however they are written
     for name in ("name", "id", "objective"):
         parts.pop(name)
     text = json.dumps(_plain(parts), sort_keys=True)
@@ -101,6 +100,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 (records of any kind, as JSON)
         return {str(k): _plain(v) for k, v in value.items() if not str(k).endswith("place")}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(one) for one in value]
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
@@ -114,8 +115,9 @@ def run(book: Book, wanted: Sequence[Subject], source: Source, *, clock_s: float
         message = f"the clock of Prometheus is {now_s - clock_s:+.0f} s off ours"
         raise WorldError(message, "the ledger forgets old days by the clock: set both right")
     now = int(now_s)
-    book = _pruned(book, now)
+    book = _pruned(book, wanted, now)
     for where, group in _by_zone(wanted).items():
+        book = {**book, **_moved(book, group, (now, source))}
         for of, due in _agenda(book, group, now):
             book = {**book, **_counted(book, due, day(of, where), (now, source))}
             yield book
@@ -125,6 +127,24 @@ def _by_zone(wanted: Sequence[Subject]) -> Mapping[ZoneInfo, list[Subject]]:
     found: dict[ZoneInfo, list[Subject]] = {}
     for one in wanted:
         found.setdefault(one.zone, []).append(one)
+    return found
+
+
+def _moved(book: Book, group: Sequence[Subject], asked: tuple[int, Source]) -> Mapping[Key, Entry]:
+    """Return the entries of SLOs with days of the timezone that their document names now."""
+    (now, source), where, found = asked, group[0].zone, {}
+    for one in group:
+        entry = book.get(one.key)
+        if entry is None or entry.zone == where.key:
+            continue
+        if is_of(entry, where):
+            found[one.key] = dataclasses.replace(entry, zone=where.key)
+            continue
+
+        def ask(start_s: int, end_s: int, key: Key = one.key) -> Counts:
+            return _ask({key: Span(start_s, end_s)}, source)[key]
+
+        found[one.key] = moved(entry, Move(where, today(now, where)), ask)
     return found
 
 
@@ -167,7 +187,7 @@ def _counted(
         bucket = _merged(old, again[one.key], more[one.key], max(end_s, old.until_s))
         if on.start_s <= now < on.end_s:
             bucket = bucket._replace(definition=one.definition)
-        entry = book.get(one.key) or Entry(on.date, on.date)
+        entry = book.get(one.key) or Entry(on.date, on.date, zone=one.zone.key)
         found[one.key] = entry.with_day(on.date, bucket if bucket.counts != Counts() else None)
     return found
 
@@ -207,11 +227,70 @@ def _as_stored(counts: Counts) -> Counts:
     return Counts(rounded(counts.total), rounded(counts.bad), counts.covered_s)
 
 
-def _pruned(book: Book, now: int) -> Book:
-    """Return the book without days that no window needs, and SLOs that have no other."""
+def _pruned(book: Book, wanted: Sequence[Subject], now: int) -> Book:
+    """Return the book without days that no window needs, and SLOs that have no other.
+
+    That an SLO has no data at all is remembered for a day: then all of its window is asked for
+    again, since somebody may have added recorded series of the past.
+    """
     first = today(now, ZoneInfo("UTC")) - (DAYS_MAX - 2) * ONE_DAY
     young = {key: entry.after(first) for key, entry in book.items()}
-    return {key: entry for key, entry in young.items() if entry.days}
+    asked = {
+        one.key
+        for one in wanted
+        if one.key in young and young[one.key].through >= today(now, one.zone)
+    }
+    return {key: entry for key, entry in young.items() if entry.days or key in asked}
+
+
+def ahead(book: Book, wanted: Sequence[Subject], source: Source, *, now_s: float) -> Book:
+    """Return the book with what came since its last pass: for looking at it, never to be kept.
+
+    As a pass it counts the young days again, but asks for all of them at once, and so for all the
+    time since: two questions for all SLOs whose counts end at one moment. All of it stands at the
+    present day. SLOs that the book does not know stay unknown to it. Raises PrometheusError.
+    """
+    known = {one.key: _Tail.of(one, book[one.key], int(now_s)) for one in wanted if one.key in book}
+    again = _ask({key: Span(tail.start_s, tail.end_s) for key, tail in known.items()}, source)
+    more = _ask({key: Span(tail.end_s, int(now_s)) for key, tail in known.items()}, source)
+    return {**book, **{key: tail.with_counts(again[key], more[key]) for key, tail in known.items()}}
+
+
+class _Tail(NamedTuple):
+    """The young days of an entry, from `start_s` to before `end_s`, where its counts end."""
+
+    entry: Entry
+    young: Mapping[date, Bucket]
+    today: date
+    start_s: int
+    end_s: int
+
+    @classmethod
+    def of(cls, one: Subject, entry: Entry, now: int) -> "_Tail":
+        """Return those of an SLO; none where a pass would have to move its days first."""
+        last, over = today(now, one.zone), one.period(now)
+        ends = [bucket.until_s for bucket in entry.days.values()]
+        end_s = max(ends, default=day(entry.through, one.zone).start_s)
+        if entry.zone != one.zone.key:
+            return cls(entry, {}, last, end_s, max(end_s, over.start_s))
+        first = max(last - RECOUNTED_DAYS * ONE_DAY, over.first)
+        young = {of: bucket for of, bucket in entry.days.items() if of >= first}
+        old = [bucket.until_s for of, bucket in entry.days.items() if of not in young]
+        start_s = max([day(first, one.zone).start_s, *old])  # a moved day may reach beyond its end
+        return cls(entry, young, last, start_s, max(end_s, over.start_s))
+
+    def with_counts(self, again: Counts, more: Counts) -> Entry:
+        """Return the entry with its young days as they are now, unless samples of them are gone."""
+        had = budget.together(bucket.counts for bucket in self.young.values())
+        days = dict(self.entry.days)
+        if again.covered_s >= had.covered_s:
+            had = again
+        if had + more == Counts():
+            return self.entry
+        days |= {of: one._replace(kept=Counts(), fresh=Counts()) for of, one in self.young.items()}
+        here = days.get(self.today) or Bucket("", Counts(), Counts(), self.end_s, self.end_s)
+        days[self.today] = here._replace(kept=here.kept + had + more)
+        return dataclasses.replace(self.entry, days=days)
 
 
 class Standing(NamedTuple):
@@ -237,9 +316,7 @@ def standing(book: Book, subject: Subject, now_s: float) -> Standing:
     over = subject.period(now_s)
     entry = book.get(subject.key)
     days = entry.days if entry else {}
-    counts = budget.together(
-        one.counts for of, one in days.items() if over.first <= of <= over.last
-    )
+    counts = budget.together(one.counts for of, one in days.items() if over.first <= of)
     return Standing(
         subject=subject,
         period=over,
@@ -256,4 +333,6 @@ def elapsed_s(subject: Subject, now_s: float) -> int:
 
     At most its length, which is nominal for a calendar.
     """
+    if subject.window.calendar is None:
+        return length_s(subject.window)
     return min(int(now_s) - subject.period(now_s).start_s, length_s(subject.window))

@@ -16,14 +16,13 @@ from inferometer.slo import names
 from inferometer.slo.budget import Counts
 from inferometer.slo.ledger.book import Key
 from inferometer.slo.ledger.ledger import Span
+from inferometer.slo.model import TICKS
 from inferometer.slo.promql import Expr, Matcher, Selector, any_of, call, equal, window
 from inferometer.slo.rule import EVALUATION_S
-from inferometer.slo.windows import SECONDS, SHORTEST
+from inferometer.slo.windows import SHORTEST
 
 AT_ONCE_MAX: Final = 100
 """SLOs of one query."""
-OVERLAP: Final = SECONDS[SHORTEST] // EVALUATION_S
-"""How many of the recorded 5-minute increases count the same event."""
 _MS: Final = Decimal("0.001")
 
 
@@ -63,7 +62,7 @@ class Recorded:
         for key, count in minutes.items():
             if of_bad.get(key) == count and key in totals and key in bads:
                 covered_s = int(count) * EVALUATION_S
-                found[key] = Counts(totals[key] / OVERLAP, bads[key] / OVERLAP, covered_s)
+                found[key] = Counts(totals[key] / TICKS, bads[key] / TICKS, covered_s)
             elif key in of_bad:
                 found[key] = self._joined(span, key)
         return found
@@ -95,8 +94,8 @@ class Recorded:
         )
         both = total.keys() & bad.keys()
         return Counts(
-            sum((total[at] for at in both), Decimal(0)) / OVERLAP,
-            sum((bad[at] for at in both), Decimal(0)) / OVERLAP,
+            sum((total[at] for at in both), Decimal(0)) / TICKS,
+            sum((bad[at] for at in both), Decimal(0)) / TICKS,
             len(both) * EVALUATION_S,
         )
 

@@ -16,6 +16,7 @@ from inferometer.prom.client import Client, Runtime
 from inferometer.slo import inputs, known, names
 from inferometer.slo.check import NEEDS_LEDGER
 from inferometer.slo.document import Class, Document, Foreign
+from inferometer.slo.guard import CANNOT_FIRE
 from inferometer.slo.ledger.book import Key
 from inferometer.slo.names import Options
 from inferometer.slo.online import quantiles, strangers
@@ -26,9 +27,9 @@ from inferometer.slo.online.traffic import Traffic, traffic
 from inferometer.slo.promql import Selector, aggregate, any_of, binary, call, vector, window
 from inferometer.slo.promql import number as literal
 from inferometer.slo.shown import many, percent, span
+from inferometer.slo.silence import SAME_OBJECTIVE
 from inferometer.slo.windows import DAY_S, PAIRS, SECONDS, length_s, summed_by_rules
 
-CANNOT_FIRE: Final = "E09"
 OTHER_NAMESPACE: Final = "E14"
 FEW_EVENTS: Final = "W02"
 NOT_KEPT: Final = "W04"
@@ -38,19 +39,20 @@ OTHER_OBJECTIVE: Final = "W11"
 EVENTS_MIN: Final = 10
 """A budget of fewer events is a matter of chance."""
 UNMATCHED_MAX: Final = Decimal("0.05")
-SAME_OBJECTIVE: Final = Decimal("1e-9")
 WEEK_S: Final = 7 * DAY_S
 
 
 class Found(NamedTuple):
     """What was found. `unknown` are SLOs of which there is too little to say anything.
 
-    `ledgers` are the places of windows that need a ledger and have one.
+    `ledgers` are the places of windows that need a ledger and have one, `busy` those of SLOs whose
+    traffic is known.
     """
 
     problems: tuple[Problem, ...]
     unknown: tuple[Key, ...]
     ledgers: frozenset[Place]
+    busy: frozenset[Place] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ def look(documents: Sequence[Document], client: Client, options: Options) -> Fou
     ]
     places = {one.document.window.place or one.document.place for one in every if one.key in ledger}
     unknown = tuple(one.key for one in every if not one.seen.is_known)
-    return Found(tuple(sorted(found)), unknown, frozenset(places))
+    busy = {one.slo.place for one in every if one.seen.is_known and one.seen.total > 0}
+    return Found(tuple(sorted(found)), unknown, frozenset(places), frozenset(busy))
 
 
 def _of_traffic(every: Sequence[_One]) -> Iterator[Problem]:
@@ -244,12 +247,14 @@ def _taken(document: Document, asking: Asking, options: Options) -> Decimal:
 def settled(offline: Sequence[Problem], found: Found) -> tuple[Problem, ...]:
     """Return all problems together, without those that the Prometheus knows better.
 
-    That a window needs a ledger is no news where there is one; and metrics were looked up there.
+    That a window needs a ledger is no news where there is one; requests were counted, and metrics
+    looked up there.
     """
     kept = [
         one
         for one in offline
         if not (one.code == NEEDS_LEDGER and one.place in found.ledgers)
+        and not (one.code == CANNOT_FIRE and one.place in found.busy)
         and one.code not in known.CODES
     ]
     return tuple(sorted((*kept, *found.problems)))

@@ -27,6 +27,7 @@ from inferometer.slo.promql import (
 )
 from inferometer.slo.promql import number as literal
 from inferometer.slo.rule import EVALUATION_S
+from inferometer.slo.silence import COVERED_ENOUGH, EMPTY_S, SAME_OBJECTIVE
 from inferometer.slo.windows import SECONDS, SHORTEST, length_s, summed_by_rules
 
 State = Literal[
@@ -34,6 +35,7 @@ State = Literal[
     "idle",
     "partial",
     "no ledger",
+    "no budget",
     "no traffic",
     "no data",
     "stale",
@@ -42,14 +44,12 @@ State = Literal[
 ]
 REASON_WINDOW: Final = "3d"
 """How far back the worst reason is looked for: as far as any alert looks."""
-COVERED_ENOUGH: Final = Decimal("0.95")
-SAME_OBJECTIVE: Final = Decimal("1e-9")
-EMPTY_S: Final = 10**12
-"""The lowest timestamp of a Prometheus that holds nothing is later than this."""
 AGE_MAX_S: Final = 150.0
 """Rules are evaluated each minute; Prometheus shows their last value for five."""
-BROKEN: Final[frozenset[State]] = frozenset({"no data", "stale", "no rules", "other objective"})
-"""States in which an alert could not be believed, or would never come."""
+BROKEN: Final[frozenset[State]] = frozenset(
+    {"no budget", "no data", "stale", "no rules", "other objective"}
+)
+"""States in which an alert or a budget could not be believed, or would never come."""
 WORKS: Final[frozenset[State]] = frozenset({"ok", "idle", "partial"})
 
 
@@ -207,6 +207,8 @@ def _status(
     state = _state(key, objective, seen, is_short=known_s < COVERED_ENOUGH * over_s)
     if state in WORKS and not (has_ledger or summed_by_rules(document.window)):
         state = "no ledger"
+    elif state in WORKS and summed_by_rules(document.window) and _is_lost(left, seen.now[key]):
+        state = "no budget"
     return Status(
         key=key,
         objective=objective,
@@ -251,6 +253,12 @@ def _of_traffic(found: Answer, now: Answer) -> Answer:
     if isinstance(found, Hold) and number(now) == 0:
         return Hold("no_traffic")
     return found
+
+
+def _is_lost(left: Answer, now: Answer) -> bool:
+    """Tell whether there is traffic and no budget: no rule sums up the window."""
+    lacking = isinstance(left, Hold) and left.reason != "no_traffic"
+    return lacking and (number(now) or 0) > 0
 
 
 def _state(key: Key, objective: Decimal, seen: _Seen, *, is_short: bool) -> State:

@@ -9,31 +9,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from inferometer.errors import Problem
 from inferometer.slo import alerts, constants, rules
 from inferometer.slo.document import Class, Document, Foreign
-from inferometer.slo.model import of_severity
 from inferometer.slo.names import Options
 from inferometer.slo.proof import oracle
 from inferometer.slo.proof.expected import moment
 from inferometer.slo.proof.oracle import RUNS, Answers, Files, Question
 from inferometer.slo.proof.scenario import BURNS, Reading, RunName, Scenario, Subject, Watch
 from inferometer.slo.proof.scenarios import table
-from inferometer.slo.proof.standins import GAUGE, StandIn, kind
+from inferometer.slo.proof.standins import StandIn, kind
 from inferometer.slo.rule import Group
 from inferometer.slo.windows import (
     MINUTE_S,
     NODATA_MAX_S,
-    SECONDS,
-    Pair,
     lengths_in_use,
-    limits,
     summed_by_rules,
 )
 
 Verdict = Literal["confirmed", "unconfirmed", "disagrees"]
 
-CANNOT_FIRE: Final = "E09"
 OPTIONS: Final = Options()
 _TOGETHER: Final = 4
 """Promises in one run of promtool: more would be more samples than one of its queries may load."""
@@ -95,36 +89,6 @@ class Job:
     def questions(self) -> tuple[Question, ...]:
         """Return all that is asked."""
         return tuple(look.question for one in self.stand_ins for look in looks(one))
-
-
-def cannot_fire(documents: Sequence[Document], rate: int) -> Iterator[Problem]:
-    """Yield a Problem for each SLO of which a pair of windows can never alert.
-
-    Even if all of `rate` requests a minute are bad, their number must reach `min_bad`.
-    """
-    for document in documents:
-        for one in document.promises:
-            subject = _subject(document, one)
-            mute = [pair for pair in _wanted(subject) if not _reachable(pair, subject, rate)]
-            if mute:
-                words = ", ".join(f"{pair.name} ({pair.long})" for pair in mute)
-                message = (
-                    f"{one.id!r} cannot fire in these windows: {words}; at {rate} requests a minute"
-                    f" they never hold {subject.promise.min_bad} bad ones"
-                )
-                hint = "lower alerts.min_bad, or say with --requests-per-minute how many there are"
-                yield Problem(one.place, message, hint, code=CANNOT_FIRE)
-
-
-def _wanted(subject: Subject) -> tuple[Pair, ...]:
-    pairs = (*of_severity("critical"), *of_severity("warning"))
-    return tuple(pair for pair in pairs if subject.wants(pair))
-
-
-def _reachable(pair: Pair, subject: Subject, rate: int) -> bool:
-    a_minute = 1 if subject.kind == GAUGE else rate  # a gauge counts minutes
-    most = a_minute * SECONDS[pair.long] // MINUTE_S
-    return max(limits(pair, subject.promise)) < 1 and most >= subject.promise.min_bad
 
 
 def cases(documents: Sequence[Document], rate: int) -> tuple[Case, ...]:

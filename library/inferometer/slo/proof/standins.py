@@ -28,6 +28,8 @@ NAMESPACE: Final = "prove"
 _WHICH: Final = "inferometer_prove"
 _PART: Final = "inferometer_part"
 _UNREADABLE: Final = "\ufffd"
+_PASSED: Final = 3
+"""A calendar's window has passed to a third."""
 
 GAUGE: Final = "gauge"
 """The kind of an SLO on a gauge, which is fine or not, and counts minutes."""
@@ -71,8 +73,12 @@ class StandIn:
                 samples = pod.samples([counter.number(minute) for minute in seen])
                 yield _described(counter.name, pod), notation(_held(samples, pod, minutes))
         if self.scenario.covered:
-            name = _Name(names.COVERED, {"namespace": NAMESPACE, "slo": self.id})
-            yield _described(name), f"{self.subject.promise.window_s}x{minutes}"
+            seconds = self.subject.promise.window_s
+            if self.document.window.calendar:  # its ledger can cover no more than has passed
+                seconds //= _PASSED
+            for metric in (names.COVERED, names.ELAPSED):
+                name = _Name(metric, {"namespace": NAMESPACE, "slo": self.id})
+                yield _described(name), f"{seconds}x{minutes}"
 
 
 class _Name(NamedTuple):

@@ -173,7 +173,8 @@ def _places(options: Options) -> Iterator[Rule]:
     promised = call("last_over_time", window(names.OBJECTIVE_SEEN, DAY_S))
     by_slo = aggregate("group", promised, by=(*key, "slo"))
     people = Matching(on=options.key, left=_PEOPLE)
-    known = aggregate("group", binary(by_slo, "*", vector(names.INFO), people), by=(*key, *_PEOPLE))
+    owned = binary(by_slo, "*", names.people(options), people)
+    known = aggregate("group", owned, by=(*key, *_PEOPLE))
     unknown = aggregate("group", seen, by=key)
     yield Rule(SERVERS, binary(known, "or", unknown, Matching(on=key)))
     # Pods of nothing that is a Deployment get no such label, and match none below.

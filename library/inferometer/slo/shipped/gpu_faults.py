@@ -40,6 +40,7 @@ _WINDOW_S: Final = 900
 _CATALOGUE: Final = "NVIDIA's XID catalogue"
 _SEEN: Final = "inferometer_gpu_xid_last_seen_timestamp_seconds"
 _DEVICES: Final = "inferometer_gpu_devices"
+_INFO: Final = "inferometer_gpu_info"
 
 
 def _told_for(alert: str) -> Limit:
@@ -119,7 +120,7 @@ def fell_off_bus(options: Options) -> Declared:
             Fires(
                 severity="critical",
                 expr=_fewer(options),
-                summary="{{ $labels.hostname }} has fewer GPUs than before",
+                summary="{{ or $labels.hostname $labels.instance }} has fewer GPUs than before",
                 description="The driver lists {{ $value }} GPUs: fewer than an hour ago, or fewer"
                 " than the bus has.",
                 labels=(("problem", "count"),),
@@ -131,15 +132,24 @@ def fell_off_bus(options: Options) -> Declared:
 
 
 def _fewer(options: Options) -> Expr:
-    """Return how many devices a machine has, where it should have more."""
+    """Return how many devices a machine has, where it should have more.
+
+    Its name comes from its devices. Where none is left it is remembered for an hour, and a machine
+    that never had one is told by its address.
+    """
     host = (*fleet(options), "instance")
     driver = Selector(_DEVICES, (equal("source", "driver"),))
     listed = aggregate("min", vector(driver), by=host)
     before = aggregate("max", call("max_over_time", window(driver, HOUR_S)), by=host)
     bus = aggregate("max", vector(Selector(_DEVICES, (equal("source", "pci"),))), by=host)
     fewer = binary(binary(listed, "<", before), "or", binary(listed, "<", bus))
-    names = aggregate("group", vector("inferometer_gpu_info"), by=(*host, "hostname"))
-    return binary(names, "*", fewer, Matching(on=host, left=()))
+    present, remembered = (
+        aggregate("group", of, by=(*host, "hostname"))
+        for of in (vector(_INFO), call("last_over_time", window(_INFO, HOUR_S)))
+    )
+    names = binary(present, "or", remembered, Matching(on=host))
+    named = binary(names, "*", fewer, Matching(on=host, left=()))
+    return binary(named, "or", fewer, Matching(on=host))
 
 
 def app_fault(options: Options) -> Declared:

@@ -3,17 +3,24 @@
 `POST /v2/models/M[/versions/V]/generate_stream` and `/generate`. A tensor with one element is a
 scalar, with several (n > 1) a list, one element for each choice. If asked for, the vLLM backend
 tells how many tokens each response brought, and "None" as the finish reason of those that go on.
+
+A model names its outputs as it likes. Where they are not those of the LLM backends the stream is
+partial; read as empty it would look like one that brought no token.
 """
 
 from typing import Final
 
 from inferometer.stream.dialect import CHOICES_MAX, Framing
-from inferometer.stream.events import Event, Failed, Finished
+from inferometer.stream.events import Event, Failed, Finished, Skipped
 from inferometer.stream.finish import finish
 from inferometer.stream.reading import Message, count, named, output, read, text, usage, whole
 
 _RUNNING: Final = "None"
 _IMPOSSIBLE: Final = -1
+_MEMBERS: Final = frozenset(
+    {"text_output", "finish_reason", "num_output_tokens", "num_input_tokens"}
+)
+"""Outputs of the LLM backends, any of which proves one."""
 
 
 class Triton:
@@ -27,6 +34,7 @@ class Triton:
     def __init__(self) -> None:
         """Start reading a new answer."""
         self._named = False
+        self._proven = False  # an event with an output that is known was seen
         self._total = 0  # output tokens of all responses so far
         self._held: dict[int, int] = {}  # choice: tokens since its last output
 
@@ -39,10 +47,7 @@ class Triton:
             return [] if message is None else [message]
         if message.get("error"):
             return [Failed()]
-        events: list[Event] = []
-        if not self._named:
-            events += named(message.get("model_name"))
-            self._named = bool(events)
+        events = [] if self._proven and self._named else self._first(message)
         brought = _elements(message.get("num_output_tokens"))
         for index, piece in enumerate(_elements(message.get("text_output"))[:CHOICES_MAX]):
             tokens = count(brought[index]) if index < len(brought) else None
@@ -55,6 +60,19 @@ class Triton:
         if brought:
             events += self._usage(message, brought, final=bool(finishes))
         return events + finishes
+
+    def _first(self, message: Message) -> list[Event]:
+        """Return the model, and `Skipped` while no output is one that is known."""
+        events: list[Event] = []
+        if not self._proven:
+            self._proven = not message.keys().isdisjoint(_MEMBERS)
+            if not self._proven:
+                events.append(Skipped("malformed"))
+        if not self._named:
+            model = named(message.get("model_name"))
+            self._named = bool(model)
+            events += model
+        return events
 
     def _usage(self, message: Message, brought: list[object], *, final: bool) -> list[Event]:
         """Add what this response brought; an impossible number is left out and rejected."""
