@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from math import inf, nan
 
 import pytest
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 
 from inferometer.stream.events import TOKENS_MAX, Event, Named, Output, Reported, Skipped
 from inferometer.stream.reading import (
+    AT_ONCE_BYTES_MAX,
     DIGITS_MAX,
-    NESTED_MAX,
     SECONDS_MAX,
     choice,
     count,
@@ -68,11 +69,19 @@ def test_a_list_of_one_object_stands_for_the_object() -> None:
     assert whole(b'[{"a":1}]') == {"a": 1}
 
 
-def test_a_body_may_have_as_many_brackets_as_the_bound_and_no_more() -> None:
-    most = b'{"a":[' + b",".join([b"[]"] * (NESTED_MAX - 2)) + b"]}"
-
-    assert isinstance(whole(most), dict)
-    assert whole(most[:-2] + b",[]]}") == Skipped("too_large")
+@pytest.mark.parametrize(
+    ("one", "found"),
+    [(b"[],", Skipped("too_large")), (b'"a":[],', Skipped("too_large")), (b"[[]],", None)],
+)
+def test_brackets_cost_little_more_than_their_bytes(one: bytes, found: Skipped | None) -> None:
+    many = one * (4 * AT_ONCE_BYTES_MAX // len(one))
+    body = b'{"a":[' + many + b"[]]}" if found is None else b"{" + many + b'"b":[]}'
+    tracemalloc.start()
+    try:
+        assert whole(body) == ({"a": []} if found is None else found)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 def test_bytes_that_are_no_utf8_and_raw_control_characters_do_not_spoil_a_frame() -> None:

@@ -20,6 +20,7 @@ from inferometer.stream.events import (
     Skipped,
     Usage,
 )
+from inferometer.stream.shortening import UnbalancedError, shortened
 
 Message = dict[str, object]
 """A decoded JSON object. A key that comes twice has its last value."""
@@ -27,9 +28,10 @@ Message = dict[str, object]
 DONE: Final = b"[DONE]"
 """What OpenAI's dialects end a stream with, and some servers send in every dialect."""
 
-NESTED_MAX: Final = 200_000
-"""Brackets in one document. An empty list is 3 bytes of JSON and 64 bytes of memory, so that 4 MiB
-of them would take 90 MB; an answer with logprobs has a hundred bytes for each bracket."""
+AT_ONCE_BYTES_MAX: Final = 64 << 10
+"""A longer document loses its long lists and texts before it is decoded, since nobody else has the
+interpreter meanwhile: vectors take 16 ns for each byte. It bounds memory, too: an empty list is 3
+bytes of JSON and 64 bytes of memory."""
 
 DIGITS_MAX: Final = 20
 """Longer integers are read as floats, so that no count can be one; Python refuses 4,301 digits."""
@@ -59,23 +61,34 @@ def read(data: bytes) -> Message | Skipped | None:
     """
     if data.strip() in (b"", DONE):
         return None
-    value = _value(data.decode("utf-8", "replace"))
-    return value if type(value) is dict else Skipped("malformed")
+    value = _document(data)
+    if type(value) is dict or type(value) is Skipped:
+        return value
+    return Skipped("malformed")
 
 
 def whole(body: bytes) -> Message | Skipped:
     """Return the JSON object of a body that was not streamed, or `Skipped` for what is no JSON.
 
     A list of one object stands for the object (TGI's `/`); other lists and scalars are answers
-    that say nothing about themselves, such as bare vectors: an empty object. A body with too many
-    brackets is not decoded: see `NESTED_MAX`.
+    that say nothing about themselves, such as bare vectors: an empty object.
     """
-    if len(body) > NESTED_MAX and body.count(b"[") + body.count(b"{") > NESTED_MAX:
-        return Skipped("too_large")
-    value = _value(body.decode("utf-8", "replace"))
+    value = _document(body)
     if type(value) is list and len(value) == 1:
         value = value[0]
     return value if type(value) is dict or type(value) is Skipped else EMPTY
+
+
+def _document(data: bytes) -> object:
+    """Return the value of a JSON text, `Skipped` for what is none; see `AT_ONCE_BYTES_MAX`."""
+    if len(data) > AT_ONCE_BYTES_MAX:
+        try:
+            data = shortened(data)
+        except UnbalancedError:
+            return Skipped("malformed")
+        if len(data) > AT_ONCE_BYTES_MAX:
+            return Skipped("too_large")
+    return _value(data.decode("utf-8", "replace"))
 
 
 def _value(text: str) -> object:

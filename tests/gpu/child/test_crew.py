@@ -1,6 +1,6 @@
 """All that works on a backend in a child, here in a thread."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,18 +20,8 @@ from inferometer.gpu.messages import (
 )
 from inferometer.gpu.sample import CallStats, Xid
 from support.crew import Run
-from support.scripted_backend import Script, uuid
+from support.scripted_backend import uuid
 from support.sidecar import wait_until
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    run = Run(Script(tmp_path / "script.json", closed=str(tmp_path)))
-    yield run
-    run.script.set(hang=[])
-    run.crew.end()
-    run.end()
-    run.close()
 
 
 def test_devices_are_announced_read_and_closed(run: Run, tmp_path: Path) -> None:

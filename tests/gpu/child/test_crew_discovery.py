@@ -1,8 +1,5 @@
 """How a crew keeps its devices complete, here in a thread."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from inferometer.gpu.messages import (
@@ -11,18 +8,8 @@ from inferometer.gpu.messages import (
     Hello,
 )
 from support.crew import Run
-from support.scripted_backend import Script, uuid
+from support.scripted_backend import uuid
 from support.sidecar import wait_until
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    run = Run(Script(tmp_path / "script.json", closed=str(tmp_path)))
-    yield run
-    run.script.set(hang=[])
-    run.crew.end()
-    run.end()
-    run.close()
 
 
 def test_devices_are_looked_for_again(run: Run) -> None:
