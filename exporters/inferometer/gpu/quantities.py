@@ -41,6 +41,7 @@ class Gauge(StrEnum):
     ROW_REMAP_PENDING = "row_remap_pending"
     ROW_REMAP_FAILED = "row_remap_failed"
     RETIRED_PENDING = "retired_pending"
+    VGPU_LICENSE_STATUS = "vgpu_license_status"  # 0 or 1
     FABRIC_STATE = "fabric_state"  # 1 not_started, 2 in_progress, 3 completed
     PCIE_LINK_WIDTH = "pcie_link_width"
     PCIE_LINK_WIDTH_MAX = "pcie_link_width_max"

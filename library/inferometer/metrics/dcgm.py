@@ -308,6 +308,9 @@ FAMILIES: Final[tuple[DcgmFamily, ...]] = (
     _family("CLOCK_THROTTLE_REASONS", "Why clocks are held back, as a bit mask: the older name."),
     _family("PSTATE", "Performance state, 0 is the fastest.", new="GPU_PSTATE"),
     _family("FAN_SPEED", "Speed of the fan, in percent."),
+    _family(
+        "VGPU_LICENSE_STATUS", "1 if the vGPU is licensed, else 0. Only a DCGM host engine tells."
+    ),
     *(
         _family(f"BAR1_{what}", f"BAR1 memory {words}, in MiB.")
         for what, words in (("TOTAL", "in all"), ("USED", "in use"), ("FREE", "that is free"))

@@ -37,7 +37,7 @@ def test_values_are_in_our_units(opened: DcgmBackend) -> None:
 
 
 def test_every_field_of_the_table_reaches_a_reading(host: HostEngine, opened: DcgmBackend) -> None:
-    for field in (191, 390, 391, 392):
+    for field in (191, 390, 391, 392, 526):
         host.set(field, 1)
     one = device(opened)
     reasons = one.probe()

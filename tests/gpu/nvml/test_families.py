@@ -133,7 +133,8 @@ def value(reading: Reading, quantity: Quantity) -> float:
 
 
 def test_no_family_is_without_a_case() -> None:
-    assert {full_name(case.family) for case in CASES} == set(SHOWN)
+    of_dcgm_alone = {full_name("VGPU_LICENSE_STATUS")}
+    assert {full_name(case.family) for case in CASES} == set(SHOWN) - of_dcgm_alone
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.family)
@@ -186,6 +187,7 @@ LACKING = [
     (ECC, ("geforce",), "not_supported"),
     (("NVLINK_BANDWIDTH_TOTAL",), NO_HBM, "not_supported"),
     (LINK_ERRORS, (*NO_HBM, "b200"), "not_supported"),  # NVLink 5 has other counters
+    (("VGPU_LICENSE_STATUS",), PROFILES, "backend"),
     (("FAN_SPEED",), tuple(each for each in PROFILES if each != "geforce"), "not_supported"),
     (("GET_GPU_RECOVERY_ACTION",), (*BEFORE_AMPERE, "geforce"), "not_supported"),
     (PROF, NO_GPM, "architecture"),

@@ -43,12 +43,13 @@ def test_a_file_of_dcgm_exporter_is_taken_as_it_is() -> None:
         "DCGM_FI_DEV_GPU_TEMP",
         "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
         "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL",
+        "DCGM_FI_DEV_VGPU_LICENSE_STATUS",
     ]
     assert chosen["DCGM_FI_DEV_GPU_TEMP"].help == "GPU temperature, in C."
     assert chosen["DCGM_FI_PROF_GR_ENGINE_ACTIVE"].help.startswith("Share of time")
     assert chosen["DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL"].kind == "counter"
     assert fields.labels == (("DCGM_FI_DRIVER_VERSION", "driver_version"),)
-    assert fields.unknown == ("DCGM_FI_DEV_BRAND", "DCGM_FI_DEV_VGPU_LICENSE_STATUS")
+    assert fields.unknown == ("DCGM_FI_DEV_BRAND",)
 
 
 def test_windows_line_ends_and_a_byte_order_mark_are_fine() -> None:

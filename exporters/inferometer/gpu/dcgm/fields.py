@@ -83,6 +83,7 @@ FIELDS: Final = (
     Field(170, "DEV_FABRIC_MANAGER_STATUS", Gauge.FABRIC_STATE, "slow"),
     Field(190, "DEV_PSTATE", Gauge.PERFORMANCE_STATE, "slow"),
     Field(191, "DEV_FAN_SPEED", Gauge.FAN_PERCENT, "slow"),
+    Field(526, "DEV_VGPU_LICENSE_STATUS", Gauge.VGPU_LICENSE_STATUS, "slow"),
     Field(235, "DEV_PCIE_MAX_LINK_GEN", Gauge.PCIE_LINK_GENERATION_MAX, "slow"),
     Field(236, "DEV_PCIE_MAX_LINK_WIDTH", Gauge.PCIE_LINK_WIDTH_MAX, "slow"),
     Field(237, "DEV_PCIE_LINK_GEN", Gauge.PCIE_LINK_GENERATION, "slow"),
@@ -135,6 +136,7 @@ SIGNED: Final = frozenset(
 RATIO_MAX: Final = 1.005
 PERCENT_MAX: Final = 100.5
 CHOICES_MAX: Final[Mapping[Quantity, float]] = {
+    Gauge.VGPU_LICENSE_STATUS: 1,
     Gauge.FABRIC_STATE: 3,
     Gauge.RECOVERY_ACTION: 7,
     Gauge.PERFORMANCE_STATE: 15,

@@ -48,6 +48,7 @@ ENGINES: Final = (
 )
 NOT_ON_SXM: Final = (
     Gauge.FAN_PERCENT,
+    Gauge.VGPU_LICENSE_STATUS,
     Gauge.RETIRED_PENDING,
     Counter.RETIRED_PAGES_SBE,
     Counter.RETIRED_PAGES_DBE,

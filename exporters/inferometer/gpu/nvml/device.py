@@ -25,7 +25,7 @@ from inferometer.gpu.nvml.questions import QUESTIONS
 from inferometer.gpu.nvml.structs import Handle
 from inferometer.gpu.nvml.sums import Sums
 from inferometer.gpu.nvml.traffic import Traffic
-from inferometer.gpu.quantities import Quantity, Tier, Total
+from inferometer.gpu.quantities import Gauge, Quantity, Tier, Total
 from inferometer.gpu.sample import Identity, Reading, Reason
 
 LINK_TOTALS: Final = frozenset(
@@ -117,7 +117,7 @@ class NvmlDevice:
 
     def _probe_values(self, draft: Draft) -> dict[Quantity, Reason]:
         """Probe the parts in the order in which they need each other."""
-        missing: dict[Quantity, Reason] = {}
+        missing: dict[Quantity, Reason] = {Gauge.VGPU_LICENSE_STATUS: "backend"}
         missing.update(self._fields.probe(self._handle, draft))
         self._probe_questions(missing, draft)
         uncounted = dict(self._traffic.probe(self._fields, draft))

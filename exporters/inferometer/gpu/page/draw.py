@@ -40,17 +40,18 @@ def draw_status(page: Page, view: DeviceView, plan: Plan, look: Look) -> None:
 def _draw_events(page: Page, view: DeviceView, plan: Plan, draw: "_Drawing") -> None:
     for code, xid in view.xids.items():
         label = f'xid="{"other" if code is None else code}"'
+        draw.one("xid_last_seen_timestamp_seconds", xid.last_s, label)
         if view.events_heard:
             draw.one("xid_errors_total", xid.seen, label)
-        draw.one("xid_last_seen_timestamp_seconds", xid.last_s, label)
-    for event, count in view.events.items() if view.events_heard else ():
-        draw.one("events_total", count, pair("event", event))
+    if view.events_heard:
+        for event, count in view.events.items():
+            draw.one("events_total", count, pair("event", event))
     # 0 is known only of a device that can tell; events may be of its neighbours alone.
     last = view.xid_last
-    if last == 0 and (XID in view.unsupported or not view.events_heard):
-        last = None
-    for name, labels in plan.xids if last is not None else ():
-        page.put(name, labels.prefix(name, f'err_code="{last}"'), last or 0)
+    none_is_known = last == 0 and view.events_heard and XID not in view.unsupported
+    if last is not None and (last or none_is_known):
+        for name, labels in plan.xids:
+            page.put(name, labels.prefix(name, f'err_code="{last}"'), last)
 
 
 def draw_values(page: Page, view: DeviceView, plan: Plan, look: Look) -> None:
@@ -110,7 +111,8 @@ def unsupported(view: DeviceView, look: Look, names: Mapping[str, str]) -> dict[
             found[name] = reasons[0]
         elif key == MEMORY_SHARE and Gauge.MEMORY_RESERVED_BYTES not in had:
             reserved = missing.get(Gauge.MEMORY_RESERVED_BYTES, "backend")
-            found |= {} if reserved == "backend" else {name: reserved}
+            if reserved != "backend":
+                found[name] = reserved
     return found
 
 

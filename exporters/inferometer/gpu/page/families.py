@@ -79,6 +79,7 @@ _DCGM: Final[Mapping[str, Shown]] = {
     "CLOCK_THROTTLE_REASONS": Shown(Gauge.CLOCKS_EVENT_REASONS),
     "PSTATE": Shown(Gauge.PERFORMANCE_STATE),
     "FAN_SPEED": Shown(Gauge.FAN_PERCENT),
+    "VGPU_LICENSE_STATUS": Shown(Gauge.VGPU_LICENSE_STATUS),
     "BAR1_TOTAL": Shown(Gauge.BAR1_TOTAL_BYTES, MIB),
     "BAR1_USED": Shown(Gauge.BAR1_USED_BYTES, MIB),
     "BAR1_FREE": Shown(Gauge.BAR1_FREE_BYTES, MIB),
